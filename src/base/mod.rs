@@ -1,0 +1,18 @@
+//! What every layer stands on: bounded bytes, limits, sources, error categories.
+//!
+//! Knows no format. No function here panics, and none allocates more than the bytes it
+//! was asked for and found present.
+
+mod category;
+mod cursor;
+mod limits;
+#[cfg(feature = "mmap")]
+mod map;
+mod source;
+
+pub use category::Category;
+pub use cursor::{Cursor, End, FileOffset};
+pub use limits::{Budget, Exceeded, Limit, Limits};
+#[cfg(feature = "mmap")]
+pub use map::map;
+pub use source::{FileSource, ReaderSource, Source, read_vec};

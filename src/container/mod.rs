@@ -1,0 +1,1 @@
+//! Archives: bytes ⇄ named members.

@@ -1,0 +1,251 @@
+//! Adding to a graph. Every operation costs O(1) plus the items it is given, and pays for
+//! its memory.
+
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+
+use super::{
+    Chain, EffectKind, Graph, Growing, Held, LONGEST, Make, Node, NodeId, Packed, Place, RawEffect,
+    RawRecipe, Run, Span,
+};
+use crate::base::{Budget, Exceeded, FileOffset, Limit};
+
+/// A graph in the making.
+#[derive(Debug)]
+pub(crate) struct Builder<'budget> {
+    graph: Graph,
+    budget: &'budget mut Budget,
+    /// Offset in the stream of the operation being carried out.
+    at: u64,
+}
+
+impl<'budget> Builder<'budget> {
+    pub(crate) fn new(stream: Bytes, base: FileOffset, budget: &'budget mut Budget) -> Self {
+        Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0 }
+    }
+
+    pub(crate) fn finish(self) -> Graph {
+        self.graph
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn budget(&mut self) -> &mut Budget {
+        self.budget
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self, at: u64) {
+        self.at = at;
+    }
+
+    pub(crate) fn root(&mut self, root: NodeId) {
+        self.graph.root = Some(root);
+    }
+
+    pub(crate) fn protocol(&mut self, protocol: u8) {
+        self.graph.protocol = self.graph.protocol.max(protocol);
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, node: Node) -> Result<NodeId, Exceeded> {
+        let id = NodeId::arena(self.graph.nodes.len()).ok_or_else(full)?;
+        self.budget.push(&mut self.graph.nodes, Packed::new(node, self.at))?;
+        Ok(id)
+    }
+
+    #[inline]
+    pub(crate) fn int(&mut self, value: i64) -> Result<NodeId, Exceeded> {
+        match NodeId::int(value) {
+            Some(id) => Ok(id),
+            None => self.add(Node::Int(value)),
+        }
+    }
+
+    /// Keeps bytes that are no part of the stream.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Result<Span, Exceeded> {
+        let start = self.graph.decoded.len() as u64;
+        if start.saturating_add(bytes.len() as u64) > LONGEST {
+            return Err(full());
+        }
+        self.budget.extend(&mut self.graph.decoded, bytes)?;
+        Ok(Span { start, len: bytes.len() as u64, decoded: true })
+    }
+
+    pub(crate) fn tuple(&mut self, items: &[NodeId]) -> Result<NodeId, Exceeded> {
+        if items.is_empty() {
+            return Ok(NodeId::EMPTY_TUPLE);
+        }
+        let hashable = items.iter().all(|&item| self.unhashable(item).is_none());
+        let run = self.run(items)?;
+        self.add(Node::Tuple { run, hashable })
+    }
+
+    pub(crate) fn frozen_set(&mut self, items: &[NodeId]) -> Result<NodeId, Exceeded> {
+        let run = self.run(items)?;
+        self.add(Node::FrozenSet(run))
+    }
+
+    pub(crate) fn list(&mut self, items: &[NodeId]) -> Result<NodeId, Exceeded> {
+        let growing = self.growing(items)?;
+        self.add(Node::List(growing))
+    }
+
+    pub(crate) fn set(&mut self) -> Result<NodeId, Exceeded> {
+        let growing = self.growing(&[])?;
+        self.add(Node::Set(growing))
+    }
+
+    /// A dict of keys and values in turn.
+    pub(crate) fn dict(&mut self, pairs: &[NodeId]) -> Result<NodeId, Exceeded> {
+        let growing = self.growing(pairs)?;
+        self.add(Node::Dict(growing))
+    }
+
+    pub(crate) fn global(&mut self, module: Span, name: Span) -> Result<NodeId, Exceeded> {
+        let index = index(self.graph.globals.len())?;
+        self.budget.push(&mut self.graph.globals, (module, name))?;
+        self.add(Node::Global(index))
+    }
+
+    pub(crate) fn recipe(
+        &mut self,
+        make: Make,
+        callable: NodeId,
+        args: NodeId,
+        kwargs: NodeId,
+    ) -> Result<NodeId, Exceeded> {
+        let index = index(self.graph.recipes.len())?;
+        let recipe = RawRecipe { callable, args, kwargs, effects: Chain::EMPTY, make };
+        self.budget.push(&mut self.graph.recipes, recipe)?;
+        self.add(Node::Recipe(index))
+    }
+
+    fn growing(&mut self, items: &[NodeId]) -> Result<u32, Exceeded> {
+        let index = index(self.graph.growing.len())?;
+        let place = Held::Pool(self.run(items)?);
+        self.budget.push(&mut self.graph.growing, Growing { place, changed: self.at })?;
+        Ok(index)
+    }
+
+    #[inline]
+    fn run(&mut self, items: &[NodeId]) -> Result<Run, Exceeded> {
+        let start = index(self.graph.pool.len())?;
+        let len = index(items.len())?;
+        self.budget.extend(&mut self.graph.pool, items)?;
+        Ok(Run { start, len })
+    }
+
+    /// Appends to a list, set or dict.
+    ///
+    /// Items stay in the shared pool as long as they lie in one piece at its end or came in
+    /// one go; what grows otherwise moves, once, into a vector of its own.
+    pub(crate) fn extend(&mut self, growing: u32, items: &[NodeId]) -> Result<(), Exceeded> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let Some(&Growing { place, .. }) = self.graph.growing.get(growing as usize) else {
+            return Ok(());
+        };
+        let place = match place {
+            Held::Own(own) => {
+                let Some(vec) = self.graph.own.get_mut(own as usize) else { return Ok(()) };
+                self.budget.extend(vec, items)?;
+                place
+            }
+            Held::Pool(run) if run.len == 0 => Held::Pool(self.run(items)?),
+            Held::Pool(run) if self.is_last(run) => {
+                let more = self.run(items)?;
+                Held::Pool(Run { start: run.start, len: run.len.saturating_add(more.len) })
+            }
+            Held::Pool(run) => Held::Own(self.move_out(run, items)?),
+        };
+        if let Some(growing) = self.graph.growing.get_mut(growing as usize) {
+            *growing = Growing { place, changed: self.at };
+        }
+        Ok(())
+    }
+
+    fn is_last(&self, run: Run) -> bool {
+        run.start.saturating_add(run.len) as usize == self.graph.pool.len()
+    }
+
+    fn move_out(&mut self, run: Run, items: &[NodeId]) -> Result<u32, Exceeded> {
+        let mut own = Vec::new();
+        self.budget.extend(&mut own, self.graph.run(run))?;
+        self.budget.extend(&mut own, items)?;
+        let at = index(self.graph.own.len())?;
+        self.budget.push(&mut self.graph.own, own)?;
+        Ok(at)
+    }
+
+    /// Records that something was done to `on`, which is neither list, set nor dict.
+    pub(crate) fn effect(
+        &mut self,
+        on: NodeId,
+        kind: EffectKind,
+        items: &[NodeId],
+    ) -> Result<(), Exceeded> {
+        let run = self.run(items)?;
+        let new = index(self.graph.effects.len())?;
+        let effect = RawEffect { kind, run, next: u32::MAX, at: self.at };
+        self.budget.push(&mut self.graph.effects, effect)?;
+        let graph = &mut self.graph;
+        let recipe = match graph.nodes.get(arena(on)).map(|node| node.unpack()) {
+            Some(Node::Recipe(index)) => graph.recipes.get_mut(index as usize),
+            _ => None,
+        };
+        let chain = match recipe {
+            Some(recipe) => &mut recipe.effects,
+            None => match graph.aside.entry(on) {
+                Entry::Occupied(chain) => chain.into_mut(),
+                Entry::Vacant(slot) => {
+                    self.budget.memory(ASIDE)?;
+                    slot.insert(Chain::EMPTY)
+                }
+            },
+        };
+        if let Some(last) = graph.effects.get_mut(chain.last as usize) {
+            last.next = new;
+        } else {
+            chain.first = new;
+        }
+        chain.last = new;
+        Ok(())
+    }
+
+    /// The type of `id`, or of something in it, if Python cannot hash it.
+    pub(crate) fn unhashable(&self, id: NodeId) -> Option<&'static str> {
+        match self.graph.node(id)?.unpack() {
+            Node::List(_) => Some("list"),
+            Node::Dict(_) => Some("dict"),
+            Node::Set(_) => Some("set"),
+            Node::ByteArray(_) => Some("bytearray"),
+            Node::Tuple { hashable: false, .. } => Some("tuple of unhashable objects"),
+            _ => None,
+        }
+    }
+}
+
+/// What an entry of the map of side effects takes (bytes), growth included.
+const ASIDE: u64 = 64;
+
+fn arena(id: NodeId) -> usize {
+    match id.place() {
+        Place::Arena(index) => index,
+        _ => usize::MAX,
+    }
+}
+
+fn index(len: usize) -> Result<u32, Exceeded> {
+    u32::try_from(len).ok().filter(|&index| index != u32::MAX).ok_or_else(full)
+}
+
+/// More objects than ids can name.
+#[cold]
+fn full() -> Exceeded {
+    Exceeded { limit: Limit::Memory, asked: u64::MAX, ceiling: 1 << 32 }
+}

@@ -1,0 +1,193 @@
+//! What Python would have built, were every call inert: an arena of objects.
+//!
+//! Objects name each other by [`NodeId`], so aliases and cycles are plain and nothing here
+//! recurses. A graph owns its bytes, is `Send + Sync`, and drops in a handful of frees.
+
+mod build;
+mod node;
+mod value;
+mod walk;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use bytes::Bytes;
+
+pub(crate) use build::Builder;
+pub use node::NodeId;
+pub(crate) use node::{LONGEST, Node, Packed, Place, Run, Span};
+pub use value::{
+    BigInt, Dict, Effect, EffectKind, Global, Items, Make, Object, Recipe, Text, Value,
+};
+pub use walk::Reach;
+
+use crate::base::FileOffset;
+
+/// Everything one pickle built.
+#[derive(Clone, Default)]
+pub struct Graph {
+    stream: Bytes,
+    base: FileOffset,
+    /// Strings that held escapes, unescaped; all others are spans of the stream.
+    decoded: Vec<u8>,
+    nodes: Vec<Packed>,
+    /// Tuples, effects' arguments, and the items of what grew in one go.
+    pool: Vec<NodeId>,
+    growing: Vec<Growing>,
+    /// Items of what grew in several goes.
+    own: Vec<Vec<NodeId>>,
+    recipes: Vec<RawRecipe>,
+    effects: Vec<RawEffect>,
+    /// Effects on what is neither container nor recipe: globals, persistent objects.
+    aside: HashMap<NodeId, Chain>,
+    globals: Vec<(Span, Span)>,
+    root: Option<NodeId>,
+    protocol: u8,
+}
+
+/// Items of a list or set, or keys and values in turn of a dict, in the order they came.
+#[derive(Clone, Copy, Debug)]
+struct Growing {
+    place: Held,
+    /// Offset in the stream of the last operation that grew it.
+    changed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Pool(Run),
+    Own(u32),
+}
+
+/// Instructions for an object that Python would have made by a call.
+#[derive(Clone, Copy, Debug)]
+struct RawRecipe {
+    callable: NodeId,
+    args: NodeId,
+    /// `None` if the call has none.
+    kwargs: NodeId,
+    effects: Chain,
+    make: Make,
+}
+
+/// The first and last of a list of effects; `u32::MAX` if there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chain {
+    first: u32,
+    last: u32,
+}
+
+impl Chain {
+    const EMPTY: Self = Self { first: u32::MAX, last: u32::MAX };
+}
+
+/// One thing done to an object after it was made.
+#[derive(Clone, Copy, Debug)]
+struct RawEffect {
+    kind: EffectKind,
+    run: Run,
+    next: u32,
+    /// Offset in the stream.
+    at: u64,
+}
+
+impl Graph {
+    /// What STOP returned; none if the stream broke before.
+    #[must_use]
+    pub fn root(&self) -> Option<Object<'_>> {
+        self.root.map(|id| self.object(id))
+    }
+
+    /// The object that `id` names. An id of another graph names any object or `None`.
+    #[must_use]
+    pub const fn object(&self, id: NodeId) -> Object<'_> {
+        Object::new(self, id)
+    }
+
+    /// Objects in the arena. Constants and small integers take no place there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether the arena holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Every object of the arena, in the order the stream made them, reachable or not.
+    pub fn objects(&self) -> impl Iterator<Item = Object<'_>> {
+        (0..self.nodes.len()).filter_map(NodeId::arena).map(|id| self.object(id))
+    }
+
+    /// The highest protocol that a PROTO operation announced; 0 without one.
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Where the stream begins in its file.
+    #[must_use]
+    pub const fn base(&self) -> FileOffset {
+        self.base
+    }
+
+    /// The node of an id, unpacked; none for constants and small integers.
+    #[inline]
+    pub(crate) fn kind(&self, id: NodeId) -> Option<Node> {
+        self.node(id).map(Packed::unpack)
+    }
+
+    #[inline]
+    fn node(&self, id: NodeId) -> Option<Packed> {
+        match id.place() {
+            Place::Arena(index) => self.nodes.get(index).copied(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        let all = if span.decoded { &self.decoded[..] } else { &self.stream[..] };
+        let start = usize::try_from(span.start).unwrap_or(usize::MAX);
+        let len = usize::try_from(span.len).unwrap_or(usize::MAX);
+        all.get(start..start.saturating_add(len)).unwrap_or_default()
+    }
+
+    fn run(&self, run: Run) -> &[NodeId] {
+        let start = run.start as usize;
+        self.pool.get(start..start.saturating_add(run.len as usize)).unwrap_or_default()
+    }
+
+    fn items(&self, growing: u32) -> &[NodeId] {
+        match self.growing.get(growing as usize).map(|growing| growing.place) {
+            Some(Held::Pool(run)) => self.run(run),
+            Some(Held::Own(index)) => self.own.get(index as usize).map_or(&[], Vec::as_slice),
+            None => &[],
+        }
+    }
+
+    fn chain(&self, id: NodeId) -> Chain {
+        match self.kind(id) {
+            Some(Node::Recipe(index)) => {
+                self.recipes.get(index as usize).map_or(Chain::EMPTY, |recipe| recipe.effects)
+            }
+            _ if self.aside.is_empty() => Chain::EMPTY,
+            _ => self.aside.get(&id).copied().unwrap_or(Chain::EMPTY),
+        }
+    }
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, recipes, globals, root, protocol, base, .. } = self;
+        f.debug_struct("Graph")
+            .field("base", base)
+            .field("protocol", protocol)
+            .field("objects", &nodes.len())
+            .field("recipes", &recipes.len())
+            .field("globals", &globals.len())
+            .field("root", root)
+            .finish_non_exhaustive()
+    }
+}

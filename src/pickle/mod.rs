@@ -1,0 +1,23 @@
+//! Pickle streams: bytes ⇄ operations ⇄ graph.
+//!
+//! Knows nothing of torch, archives or files, and calls no user code. No input panics. Time
+//! is in proportion to the bytes read; memory is at most a constant for each of them.
+
+mod decode;
+mod error;
+mod graph;
+mod machine;
+mod memo;
+mod opcode;
+mod policy;
+mod text;
+
+pub use decode::Ops;
+pub use error::{Error, Kind};
+pub use graph::{
+    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Make, NodeId, Object, Reach, Recipe,
+    Text, Value,
+};
+pub use machine::{Outcome, run};
+pub use opcode::{Form, Op, Opcode};
+pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};

@@ -1,0 +1,321 @@
+//! Which globals a reader admits, and where. Plain data: it can be printed and compared, and
+//! nothing of it runs. Safety does not rest on it, since nothing recorded can be called; it
+//! decides how early to refuse.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use super::graph::Global;
+
+/// How a global is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Position {
+    /// Called: REDUCE.
+    Call,
+    /// Instantiated: NEWOBJ, NEWOBJ_EX, OBJ, INST.
+    Instance,
+    /// Mentioned.
+    Value,
+    /// Given new state by BUILD, which would change the class or function itself.
+    Target,
+    /// Called, and what it returned called in turn or instantiated.
+    Computed,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Instance => "class of an instance",
+            Self::Value => "value",
+            Self::Target => "target of BUILD",
+            Self::Computed => "call of what a call returned",
+        })
+    }
+}
+
+/// A set of [`Position`]s.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Positions(u8);
+
+impl Positions {
+    /// No position: the global is refused wherever it stands.
+    pub const NONE: Self = Self(0);
+    /// Every position.
+    pub const ALL: Self = Self(0b1_1111);
+
+    /// The set of one.
+    #[must_use]
+    pub const fn only(position: Position) -> Self {
+        Self(1 << position as u8)
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `position` is in it.
+    #[must_use]
+    pub const fn has(self, position: Position) -> bool {
+        self.0 & 1 << position as u8 != 0
+    }
+
+    /// Those in it.
+    pub fn iter(self) -> impl Iterator<Item = Position> {
+        use Position::{Call, Computed, Instance, Target, Value};
+        [Call, Instance, Value, Target, Computed].into_iter().filter(move |&at| self.has(at))
+    }
+}
+
+impl fmt::Debug for Positions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// Which globals a rule speaks about, by their exact bytes or by a pattern over
+/// `module.name`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// One global.
+    Name {
+        /// Its module.
+        module: Box<[u8]>,
+        /// Its qualified name.
+        name: Box<[u8]>,
+    },
+    /// All whose `module.name` matches: `*` stands for any bytes, `?` for any one.
+    Glob(Box<[u8]>),
+}
+
+impl Pattern {
+    /// The global `name` of `module`.
+    #[must_use]
+    pub fn name(module: &str, name: &str) -> Self {
+        Self::Name { module: module.as_bytes().into(), name: name.as_bytes().into() }
+    }
+
+    /// Every global whose `module.name` matches `glob`.
+    #[must_use]
+    pub fn glob(glob: &str) -> Self {
+        Self::Glob(glob.as_bytes().into())
+    }
+
+    /// Whether `global` is meant.
+    #[must_use]
+    pub fn matches(&self, global: Global) -> bool {
+        match self {
+            Self::Name { module, name } => **module == *global.module && **name == *global.name,
+            Self::Glob(glob) => glob_matches(glob, &[global.module, b".", global.name].concat()),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { module, name } => Global { module, name }.fmt(f),
+            Self::Glob(glob) => f.write_str(&String::from_utf8_lossy(glob)),
+        }
+    }
+}
+
+/// Whether `text` matches `glob`, where `*` stands for any bytes and `?` for any one.
+///
+/// Takes time in proportion to the product of the lengths at worst, and no memory.
+#[must_use]
+pub fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+    let (mut g, mut t) = (0_usize, 0_usize);
+    let mut retry = None;
+    while let Some(byte) = text.get(t) {
+        match glob.get(g) {
+            Some(b'*') => {
+                retry = Some((g, t));
+                g = g.saturating_add(1);
+            }
+            Some(b'?') => (g, t) = (g.saturating_add(1), t.saturating_add(1)),
+            Some(literal) if literal == byte => (g, t) = (g.saturating_add(1), t.saturating_add(1)),
+            _ => match retry {
+                Some((star, from)) => {
+                    let next = from.saturating_add(1);
+                    retry = Some((star, next));
+                    (g, t) = (star.saturating_add(1), next);
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.get(g..).unwrap_or_default().iter().all(|&byte| byte == b'*')
+}
+
+/// One line of a policy: the globals that match may stand in these positions, no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Which globals.
+    pub pattern: Pattern,
+    /// Where they may stand.
+    pub positions: Positions,
+}
+
+/// Which globals are admitted where, and what extension codes mean.
+///
+/// ```
+/// use depickle::pickle::{Pattern, Policy, Position, Positions, Rule};
+///
+/// let policy = Policy::inspect().with(Rule {
+///     pattern: Pattern::glob("os.*"),
+///     positions: Positions::NONE,
+/// });
+/// assert!(!policy.judge("os", "system").has(Position::Call));
+/// assert!(policy.judge("torch", "Size").has(Position::Call));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    name: &'static str,
+    rules: Vec<Rule>,
+    otherwise: Positions,
+    /// The last rule with an exact name, for each such name.
+    exact: HashMap<(Box<[u8]>, Box<[u8]>), usize>,
+    /// The rules with a glob, by number.
+    globs: Vec<usize>,
+    extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
+}
+
+impl Policy {
+    /// A policy of `rules`, the last that matches deciding; `otherwise` decides about
+    /// globals that none matches.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        rules: impl IntoIterator<Item = Rule>,
+        otherwise: Positions,
+    ) -> Self {
+        let (exact, globs, extensions) = (HashMap::new(), Vec::new(), BTreeMap::new());
+        let empty = Self { name, rules: Vec::new(), otherwise, exact, globs, extensions };
+        rules.into_iter().fold(empty, Self::with)
+    }
+
+    /// Records everything, refuses nothing.
+    #[must_use]
+    pub fn inspect() -> Self {
+        Self::new("inspect", [], Positions::ALL)
+    }
+
+    /// This policy with one more rule, which counts before all others.
+    #[must_use]
+    pub fn with(mut self, rule: Rule) -> Self {
+        let number = self.rules.len();
+        match &rule.pattern {
+            Pattern::Name { module, name } => {
+                self.exact.insert((module.clone(), name.clone()), number);
+            }
+            Pattern::Glob(_) => self.globs.push(number),
+        }
+        self.rules.push(rule);
+        self
+    }
+
+    /// This policy with a meaning for one extension code, as `copyreg.add_extension` gives.
+    #[must_use]
+    pub fn with_extension(mut self, code: u32, module: &str, name: &str) -> Self {
+        self.extensions.insert(code, (module.into(), name.into()));
+        self
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its rules, in the order they were given.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Where globals may stand that no rule matches.
+    #[must_use]
+    pub const fn otherwise(&self) -> Positions {
+        self.otherwise
+    }
+
+    /// Where the global `name` of `module` may stand.
+    #[must_use]
+    pub fn judge(&self, module: &str, name: &str) -> Positions {
+        self.admits(Global { module: module.as_bytes(), name: name.as_bytes() })
+    }
+
+    /// Where `global` may stand.
+    #[must_use]
+    pub fn admits(&self, global: Global) -> Positions {
+        let exact = match self.exact.is_empty() {
+            true => None,
+            false => self.exact.get(&(global.module.into(), global.name.into())).copied(),
+        };
+        let globs = self.globs.iter().rev().copied();
+        let later = |number: &usize| exact.is_none_or(|exact| *number > exact);
+        let matches = |number: &usize| {
+            self.rules.get(*number).is_some_and(|rule| rule.pattern.matches(global))
+        };
+        let number = globs.take_while(later).find(matches).or(exact);
+        number
+            .and_then(|number| self.rules.get(number))
+            .map_or(self.otherwise, |rule| rule.positions)
+    }
+
+    /// The global behind an extension code, if one was given.
+    #[must_use]
+    pub fn extension(&self, code: u32) -> Option<(&str, &str)> {
+        self.extensions.get(&code).map(|(module, name)| (&**module, &**name))
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "policy {}", self.name)?;
+        for Rule { pattern, positions } in &self.rules {
+            writeln!(f, "  {pattern}: {positions:?}")?;
+        }
+        writeln!(f, "  otherwise: {:?}", self.otherwise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        let yes =
+            [("*", ""), ("os.*", "os.system"), ("a*b*c", "aXbbYc"), ("?.b", "a.b"), ("**", "x")];
+        let no = [("os.*", "oss.x"), ("a*b", "aXc"), ("?", ""), ("", "a"), ("a*bc", "abcb")];
+        for (glob, text) in yes {
+            assert!(glob_matches(glob.as_bytes(), text.as_bytes()), "{glob} {text}");
+        }
+        for (glob, text) in no {
+            assert!(!glob_matches(glob.as_bytes(), text.as_bytes()), "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn the_last_rule_that_matches_decides() {
+        let rule = |pattern, positions| Rule { pattern, positions };
+        let policy = Policy::new(
+            "test",
+            [
+                rule(Pattern::glob("os.*"), Positions::NONE),
+                rule(Pattern::name("os", "sep"), Positions::ALL),
+            ],
+            Positions::only(Position::Value),
+        );
+        assert_eq!(policy.judge("os", "system"), Positions::NONE);
+        assert_eq!(policy.judge("os", "sep"), Positions::ALL);
+        assert_eq!(policy.judge("x", "y"), Positions::only(Position::Value));
+        let policy = policy.with(rule(Pattern::glob("*sep"), Positions::NONE));
+        assert_eq!(policy.judge("os", "sep"), Positions::NONE);
+    }
+}

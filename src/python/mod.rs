@@ -1,0 +1,1 @@
+//! What the globals of the standard library and numpy mean.

@@ -1,0 +1,1 @@
+//! Checkpoints: tensors, storages and modules in what PyTorch saved.

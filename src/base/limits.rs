@@ -15,7 +15,7 @@ pub struct Limits {
     /// Default 2 GiB; the graph of 5,000 tensors needs about 3 MiB.
     pub memory: u64,
     /// Steps of one unfolding: a walk over paths rather than objects (count).
-    /// Default 2²⁶; the largest honest checkpoints take some 10⁶.
+    /// Default 2²⁴; the largest honest checkpoints take some 10⁶.
     pub visits: u64,
     /// One integer (bytes). Default 1 MiB: beyond any honest file; only its conversion to
     /// decimal digits costs more than its bytes, and CPython refuses that at 4,300 digits.
@@ -27,8 +27,9 @@ pub struct Limits {
     /// One inflated archive member (bytes). Default 8 GiB: larger tensors are stored, not
     /// deflated, by every writer known.
     pub inflated: u64,
-    /// One tensor written out (bytes). Default 64 GiB. Stride 0 spells any size over four
-    /// bytes, so this is the only bound on it.
+    /// One tensor written out (bytes) whose view repeats elements, so that it is larger than
+    /// its storage. Default 4 GiB. Stride 0 spells any size over four bytes, so this is the
+    /// only bound on it.
     pub materialised: u64,
 }
 
@@ -36,12 +37,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 2 << 30,
-            visits: 1 << 26,
+            visits: 1 << 24,
             int_bytes: 1 << 20,
             name_bytes: 1 << 10,
             members: 1 << 22,
             inflated: 8 << 30,
-            materialised: 64 << 30,
+            materialised: 4 << 30,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use super::graph::Global;
 
@@ -76,17 +77,20 @@ impl fmt::Debug for Positions {
     }
 }
 
-/// Which globals a rule speaks about, by their exact bytes or by a pattern over
-/// `module.name`.
+/// Which globals a rule speaks about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// One global.
+    /// One global, by its exact bytes.
     Name {
         /// Its module.
         module: Box<[u8]>,
         /// Its qualified name.
         name: Box<[u8]>,
     },
+    /// All of a module and of its submodules.
+    Module(Box<[u8]>),
+    /// All whose qualified name leads through this attribute: `a.os.b` leads through `os`.
+    Through(Box<[u8]>),
     /// All whose `module.name` matches: `*` stands for any bytes, `?` for any one.
     Glob(Box<[u8]>),
 }
@@ -96,6 +100,18 @@ impl Pattern {
     #[must_use]
     pub fn name(module: &str, name: &str) -> Self {
         Self::Name { module: module.as_bytes().into(), name: name.as_bytes().into() }
+    }
+
+    /// Every global of `module` and its submodules.
+    #[must_use]
+    pub fn module(module: &str) -> Self {
+        Self::Module(module.as_bytes().into())
+    }
+
+    /// Every global whose dotted name leads through `attribute`.
+    #[must_use]
+    pub fn through(attribute: &str) -> Self {
+        Self::Through(attribute.as_bytes().into())
     }
 
     /// Every global whose `module.name` matches `glob`.
@@ -109,15 +125,35 @@ impl Pattern {
     pub fn matches(&self, global: Global) -> bool {
         match self {
             Self::Name { module, name } => **module == *global.module && **name == *global.name,
+            Self::Module(module) => enclosing(global.module).any(|outer| *outer == **module),
+            Self::Through(attribute) => passed(global.name).any(|part| *part == **attribute),
             Self::Glob(glob) => glob_matches(glob, &[global.module, b".", global.name].concat()),
         }
     }
+}
+
+/// A module and those it lies in, innermost first.
+fn enclosing(module: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(module), |inner| {
+        let dot = inner.iter().rposition(|&byte| byte == b'.')?;
+        inner.get(..dot)
+    })
+}
+
+/// The parts of a dotted name; none if it has no dot.
+fn passed(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dotted = name.contains(&b'.').then_some(name);
+    dotted.into_iter().flat_map(|name| name.split(|&byte| byte == b'.'))
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { module, name } => Global { module, name }.fmt(f),
+            Self::Module(module) => write!(f, "module {}", String::from_utf8_lossy(module)),
+            Self::Through(attribute) => {
+                write!(f, "through {}", String::from_utf8_lossy(attribute))
+            }
             Self::Glob(glob) => f.write_str(&String::from_utf8_lossy(glob)),
         }
     }
@@ -173,15 +209,25 @@ pub struct Rule {
 /// assert!(policy.judge("torch", "Size").has(Position::Call));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct Policy(Arc<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     name: &'static str,
     rules: Vec<Rule>,
     otherwise: Positions,
-    /// The last rule with an exact name, for each such name.
-    exact: HashMap<(Box<[u8]>, Box<[u8]>), usize>,
-    /// The rules with a glob, by number.
-    globs: Vec<usize>,
+    index: Index,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
+}
+
+/// Numbers of rules by what they speak about: the last for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Index {
+    /// By name, then by module: so that looking up needs no key of both.
+    names: HashMap<Box<[u8]>, HashMap<Box<[u8]>, usize>>,
+    modules: HashMap<Box<[u8]>, usize>,
+    attributes: HashMap<Box<[u8]>, usize>,
+    globs: Vec<usize>,
 }
 
 impl Policy {
@@ -193,9 +239,10 @@ impl Policy {
         rules: impl IntoIterator<Item = Rule>,
         otherwise: Positions,
     ) -> Self {
-        let (exact, globs, extensions) = (HashMap::new(), Vec::new(), BTreeMap::new());
-        let empty = Self { name, rules: Vec::new(), otherwise, exact, globs, extensions };
-        rules.into_iter().fold(empty, Self::with)
+        let (index, extensions) = (Index::default(), BTreeMap::new());
+        let mut inner = Inner { name, rules: Vec::new(), otherwise, index, extensions };
+        rules.into_iter().for_each(|rule| inner.add(rule));
+        Self(Arc::new(inner))
     }
 
     /// Records everything, refuses nothing.
@@ -207,40 +254,33 @@ impl Policy {
     /// This policy with one more rule, which counts before all others.
     #[must_use]
     pub fn with(mut self, rule: Rule) -> Self {
-        let number = self.rules.len();
-        match &rule.pattern {
-            Pattern::Name { module, name } => {
-                self.exact.insert((module.clone(), name.clone()), number);
-            }
-            Pattern::Glob(_) => self.globs.push(number),
-        }
-        self.rules.push(rule);
+        Arc::make_mut(&mut self.0).add(rule);
         self
     }
 
     /// This policy with a meaning for one extension code, as `copyreg.add_extension` gives.
     #[must_use]
     pub fn with_extension(mut self, code: u32, module: &str, name: &str) -> Self {
-        self.extensions.insert(code, (module.into(), name.into()));
+        Arc::make_mut(&mut self.0).extensions.insert(code, (module.into(), name.into()));
         self
     }
 
     /// What it is called.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &'static str {
+        self.0.name
     }
 
     /// Its rules, in the order they were given.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        &self.rules
+        &self.0.rules
     }
 
     /// Where globals may stand that no rule matches.
     #[must_use]
-    pub const fn otherwise(&self) -> Positions {
-        self.otherwise
+    pub fn otherwise(&self) -> Positions {
+        self.0.otherwise
     }
 
     /// Where the global `name` of `module` may stand.
@@ -252,35 +292,57 @@ impl Policy {
     /// Where `global` may stand.
     #[must_use]
     pub fn admits(&self, global: Global) -> Positions {
-        let exact = match self.exact.is_empty() {
-            true => None,
-            false => self.exact.get(&(global.module.into(), global.name.into())).copied(),
-        };
-        let globs = self.globs.iter().rev().copied();
-        let later = |number: &usize| exact.is_none_or(|exact| *number > exact);
-        let matches = |number: &usize| {
-            self.rules.get(*number).is_some_and(|rule| rule.pattern.matches(global))
-        };
-        let number = globs.take_while(later).find(matches).or(exact);
-        number
-            .and_then(|number| self.rules.get(number))
-            .map_or(self.otherwise, |rule| rule.positions)
+        let rule = self.0.last_rule(global).and_then(|number| self.0.rules.get(number));
+        rule.map_or(self.0.otherwise, |rule| rule.positions)
     }
 
     /// The global behind an extension code, if one was given.
     #[must_use]
     pub fn extension(&self, code: u32) -> Option<(&str, &str)> {
-        self.extensions.get(&code).map(|(module, name)| (&**module, &**name))
+        self.0.extensions.get(&code).map(|(module, name)| (&**module, &**name))
+    }
+}
+
+impl Inner {
+    fn add(&mut self, rule: Rule) {
+        let number = self.rules.len();
+        match &rule.pattern {
+            Pattern::Name { module, name } => {
+                self.index.names.entry(name.clone()).or_default().insert(module.clone(), number);
+            }
+            Pattern::Module(module) => {
+                self.index.modules.insert(module.clone(), number);
+            }
+            Pattern::Through(attribute) => {
+                self.index.attributes.insert(attribute.clone(), number);
+            }
+            Pattern::Glob(_) => self.index.globs.push(number),
+        }
+        self.rules.push(rule);
+    }
+
+    /// The number of the last rule that matches.
+    fn last_rule(&self, global: Global) -> Option<usize> {
+        let Index { names, modules, attributes, globs } = &self.index;
+        let name = names.get(global.name).and_then(|by_module| by_module.get(global.module));
+        let module = enclosing(global.module).filter_map(|module| modules.get(module));
+        let attribute = passed(global.name).filter_map(|part| attributes.get(part));
+        let hashed = name.into_iter().chain(module).chain(attribute).max().copied();
+        let later = |number: &&usize| hashed.is_none_or(|hashed| **number > hashed);
+        let matches = |number: &&usize| {
+            self.rules.get(**number).is_some_and(|rule| rule.pattern.matches(global))
+        };
+        globs.iter().rev().take_while(later).find(matches).copied().or(hashed)
     }
 }
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "policy {}", self.name)?;
-        for Rule { pattern, positions } in &self.rules {
+        writeln!(f, "policy {}", self.name())?;
+        for Rule { pattern, positions } in self.rules() {
             writeln!(f, "  {pattern}: {positions:?}")?;
         }
-        writeln!(f, "  otherwise: {:?}", self.otherwise)
+        writeln!(f, "  otherwise: {:?}", self.otherwise())
     }
 }
 
@@ -317,5 +379,11 @@ mod tests {
         assert_eq!(policy.judge("x", "y"), Positions::only(Position::Value));
         let policy = policy.with(rule(Pattern::glob("*sep"), Positions::NONE));
         assert_eq!(policy.judge("os", "sep"), Positions::NONE);
+        let policy = policy.with(rule(Pattern::module("a.b"), Positions::ALL));
+        assert_eq!(policy.judge("a.b.c", "x"), Positions::ALL);
+        assert_eq!(policy.judge("a.bc", "x"), Positions::only(Position::Value));
+        let policy = policy.with(rule(Pattern::through("os"), Positions::NONE));
+        assert_eq!(policy.judge("a.b", "c.os.system"), Positions::NONE);
+        assert_eq!(policy.judge("a.b", "os"), Positions::ALL, "no dotted name");
     }
 }

@@ -1,1 +1,8 @@
 //! What the globals of the standard library and numpy mean.
+pub mod forbidden;
+pub mod literal;
+pub mod mapping;
+pub(crate) mod names;
+pub mod policy;
+pub mod repr;
+pub mod whitelist;

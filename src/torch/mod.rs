@@ -1,1 +1,31 @@
-//! Checkpoints: tensors, storages and modules in what PyTorch saved.
+//! Checkpoints: tensors, storages and modules in what `torch.save` wrote.
+//!
+//! Nothing of a file runs: tensors and modules are views on the recorded graph, made when
+//! asked. A view that cannot be made is an error about that object and hides no other.
+
+mod archive;
+mod checkpoint;
+mod dtype;
+mod element;
+mod error;
+mod kind;
+mod list;
+pub mod module;
+mod read;
+mod rebuild;
+mod sniff;
+mod storage;
+mod strided;
+mod tensor;
+
+pub use checkpoint::{Checkpoint, Options};
+pub use dtype::{Class, DType};
+pub use element::Element;
+pub use error::{Error, Fault, Kind};
+pub use kind::ObjectKind;
+pub use list::{Entry, List, Scope};
+pub use module::Role;
+pub use read::TensorRef;
+pub use sniff::Container;
+pub use storage::{Storage, StorageId, Storages};
+pub use tensor::Tensor;

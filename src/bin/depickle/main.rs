@@ -1,1 +1,51 @@
-fn main() {}
+//! depickle: look into PyTorch files and pickles without running what is in them.
+
+mod args;
+mod info;
+mod input;
+mod ls;
+mod output;
+mod progress;
+mod show;
+mod tensor;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Args, Verb};
+use crate::output::{Answer, Failure};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    args.color.apply();
+    match run(args.verb) {
+        Ok(answer) => answer.into(),
+        // Whoever reads has seen enough.
+        Err(Failure::Pipe) => ExitCode::SUCCESS,
+        Err(Failure::Other(why)) => {
+            output::error(&why);
+            Answer::Failed.into()
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<Answer, Failure> {
+    match verb {
+        Verb::Info(args) => info::run(&args),
+        Verb::Ls(args) => ls::run(&args),
+        Verb::Tree(args) => tree::run(&args),
+        Verb::Show(args) => show::run(&args),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);
+            output::stdout(|out| out.write_all(&text))
+        }
+        Verb::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut text)?;
+            output::stdout(|out| out.write_all(&text))
+        }
+    }
+}

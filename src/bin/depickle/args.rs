@@ -1,0 +1,230 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Look into PyTorch files and pickles without running what is in them.
+///
+/// Exit codes: 0 all well; 2 could not do it (unreadable, malformed, over a limit, refused by
+/// the policy), or wrong usage.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Args {
+    /// When to use colours; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// One screen about a file: what it holds, what made it, what it would call.
+    Info(Info),
+    /// Every tensor: name, dtype, shape, size.
+    Ls(Ls),
+    /// The module tree, as Python's print(model) shows it.
+    Tree(Tree),
+    /// The saved object as text, or as JSON.
+    Show(Show),
+    /// Completions for a shell, to be sourced by it.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in roff.
+    Man,
+}
+
+#[derive(clap::Args)]
+pub struct Info {
+    /// Files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// One JSON document; a list of them for several files.
+    #[arg(long)]
+    pub json: bool,
+    /// One JSON document a line, a line for each file.
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(clap::Args)]
+pub struct Ls {
+    /// Files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Also stride, offset, storage, device, role and requires_grad.
+    #[arg(long, short)]
+    pub long: bool,
+    /// Also the SHA-256 of each tensor's contiguous little-endian bytes.
+    #[arg(long)]
+    pub sha256: bool,
+    /// Of modules, also non-persistent buffers and tensors held elsewhere.
+    #[arg(long, short)]
+    pub all: bool,
+    /// Another order than the file's.
+    #[arg(long, value_enum, value_name = "BY")]
+    pub sort: Option<Sort>,
+    /// A last line that sums up.
+    #[arg(long)]
+    pub total: bool,
+    /// One JSON document; a list of them for several files.
+    #[arg(long)]
+    pub json: bool,
+    /// One JSON document a line, a line for each file.
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+    /// No progress bar.
+    #[arg(long)]
+    pub no_progress: bool,
+    #[command(flatten)]
+    pub key: Key,
+    #[command(flatten)]
+    pub names: Names,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// By name.
+    Name,
+    /// The largest first.
+    Size,
+}
+
+#[derive(clap::Args)]
+pub struct Tree {
+    /// A file; `-` is standard input.
+    pub file: PathBuf,
+    /// Levels of modules to show below the root.
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Parameters and their bytes for each module.
+    #[arg(long)]
+    pub params: bool,
+    /// Other attributes of each module, too.
+    #[arg(long)]
+    pub attrs: bool,
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub key: Key,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(clap::Args)]
+pub struct Show {
+    /// A file; `-` is standard input.
+    pub file: PathBuf,
+    /// Levels of objects to show.
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Items of one container to show.
+    #[arg(long, value_name = "N")]
+    pub max_items: Option<usize>,
+    /// The whole object as tagged JSON.
+    #[arg(long, conflicts_with_all = ["depth", "max_items"])]
+    pub json: bool,
+    #[command(flatten)]
+    pub key: Key,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// Which object of the file.
+#[derive(clap::Args)]
+pub struct Key {
+    /// Go into a nested object: keys and indices joined by dots.
+    #[arg(long, value_name = "PATH")]
+    pub key: Option<String>,
+}
+
+/// Which tensors, and how their names change.
+#[derive(clap::Args)]
+pub struct Names {
+    /// Cut this off the front of names, as often as it stands there.
+    #[arg(long, value_name = "PREFIX")]
+    pub strip_prefix: Vec<String>,
+    /// Only names that match: `*` stands for anything, `?` for one character.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No names that match.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+/// How files are read.
+#[derive(clap::Args)]
+pub struct Reading {
+    /// Which globals a file may mention. Nothing of it runs under any policy.
+    #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Reading")]
+    pub policy: Preset,
+    /// Admit globals whose `module.name` matches.
+    #[arg(long, value_name = "GLOB", help_heading = "Reading")]
+    pub allow: Vec<String>,
+    /// Refuse globals whose `module.name` matches.
+    #[arg(long, value_name = "GLOB", help_heading = "Reading")]
+    pub forbid: Vec<String>,
+    /// Memory for reading structure, such as 512M or 4G.
+    #[arg(long, value_parser = size, value_name = "SIZE", help_heading = "Reading")]
+    pub max_memory: Option<u64>,
+}
+
+/// The policies, from strict to lax.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Preset {
+    /// What torch.load(weights_only=True) accepts, nothing else.
+    WeightsOnly,
+    /// Calls only from the whitelist; instances of any class, as inert data.
+    Strict,
+    /// Any call, as inert data, but nothing that could reach code, files or the network.
+    #[default]
+    Models,
+    /// Everything, as inert data.
+    Inspect,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    pub fn apply(self) {
+        let choice = match self {
+            Self::Auto => return,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// Bytes, with K, M, G or T for powers of 1,024.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
+    let shift = match unit.as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        _ => return Err(format!("{unit:?} is no unit; use K, M, G or T")),
+    };
+    let count: u64 = digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
+    count.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}

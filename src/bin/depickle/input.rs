@@ -1,0 +1,83 @@
+//! Opening what the command line names.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use depickle::Limits;
+use depickle::pickle::{Object, Pattern, Policy, Positions, Rule, glob_matches};
+use depickle::python::policy;
+use depickle::torch::{Checkpoint, Error, Options};
+
+use crate::args::{Key, Names, Preset, Reading};
+
+impl Reading {
+    pub fn options(&self) -> Options {
+        let mut limits = Limits::default();
+        if let Some(bytes) = self.max_memory {
+            limits = limits.with_memory(bytes);
+        }
+        Options::default().policy(self.policy()).limits(limits)
+    }
+
+    fn policy(&self) -> Policy {
+        let preset = match self.policy {
+            Preset::WeightsOnly => policy::weights_only().clone(),
+            Preset::Strict => policy::strict().clone(),
+            Preset::Models => policy::models().clone(),
+            Preset::Inspect => Policy::inspect(),
+        };
+        let rule = |glob: &String, positions| Rule { pattern: Pattern::glob(glob), positions };
+        let allowed = self.allow.iter().map(|glob| rule(glob, Positions::ALL));
+        let forbidden = self.forbid.iter().map(|glob| rule(glob, Positions::NONE));
+        allowed.chain(forbidden).fold(preset, Policy::with)
+    }
+
+    /// Opens a file for positioned reads, or standard input in memory.
+    pub fn open(&self, path: &Path) -> Result<Checkpoint, Error> {
+        let options = self.options();
+        if path != Path::new("-") {
+            return options.open(path);
+        }
+        options.read(bytes::Bytes::from(spool(options.limits.memory)?))
+    }
+}
+
+/// Standard input, up to `most` bytes.
+fn spool(most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why = format!("standard input has more than {most} bytes: raise --max-memory, or name a file");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
+
+impl Key {
+    pub fn object<'file>(&self, checkpoint: &'file Checkpoint) -> Result<Object<'file>, Error> {
+        match &self.key {
+            Some(path) => checkpoint.at(path),
+            None => Ok(checkpoint.root()),
+        }
+    }
+}
+
+impl Names {
+    /// What a tensor is to be called; none if it was not asked for.
+    pub fn name<'name>(&self, name: &'name str) -> Option<&'name str> {
+        let mut short = name;
+        while let Some(shorter) = self.strip_prefix.iter().find_map(|prefix| {
+            short.strip_prefix(prefix.as_str()).filter(|_| !prefix.is_empty())
+        }) {
+            short = shorter;
+        }
+        let matches = |glob: &String| glob_matches(glob.as_bytes(), short.as_bytes());
+        let included = self.include.is_empty() || self.include.iter().any(matches);
+        (included && !self.exclude.iter().any(matches)).then_some(short)
+    }
+}
+
+/// What a path is called in output.
+pub fn label(path: &PathBuf) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,225 @@
+//! What goes to standard output and error, and the exit codes.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use depickle::torch::Error;
+use serde_json::{Value, json};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 0
+    Well,
+    /// 2
+    Failed,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Well => Self::SUCCESS,
+            Answer::Failed => Self::from(2),
+        }
+    }
+}
+
+/// Why a command could not go on.
+pub enum Failure {
+    /// Standard output was closed.
+    Pipe,
+    Other(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(why: io::Error) -> Self {
+        match why.kind() {
+            io::ErrorKind::BrokenPipe => Self::Pipe,
+            _ => Self::Other(format!("cannot write: {why}")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(why: Error) -> Self {
+        Self::Other(why.to_string())
+    }
+}
+
+/// Writes to standard output, buffered, and answers that all is well.
+pub fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Answer, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    out.flush()?;
+    Ok(Answer::Well)
+}
+
+/// A line on standard error, beginning `error:`.
+pub fn error(why: &str) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {why}");
+}
+
+/// A line on standard error that tells what was chosen for the user.
+pub fn note(what: &str) {
+    let style = anstyle::AnsiColor::Cyan.on_default();
+    let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {what}");
+}
+
+/// How several documents are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+    JsonLines,
+}
+
+impl Form {
+    pub const fn new(json: bool, jsonl: bool) -> Self {
+        match (json, jsonl) {
+            (true, _) => Self::Json,
+            (_, true) => Self::JsonLines,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// What a command has to say about one file.
+pub enum Part {
+    Text(String),
+    Json(Value),
+}
+
+/// Runs a command over files: what it says goes to standard output, a document a file or a
+/// list of them; errors go to standard error, and one file's never stop the others.
+pub fn each_file(
+    files: &[PathBuf],
+    form: Form,
+    mut each: impl FnMut(&PathBuf) -> Result<(Part, Vec<String>), Error>,
+) -> Result<Answer, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let (mut documents, mut answer) = (Vec::new(), Answer::Well);
+    for file in files {
+        let (part, errors) = each(file).unwrap_or_else(|why| {
+            (Part::Json(error_json(&file.display().to_string(), &why)), vec![why.to_string()])
+        });
+        for why in errors {
+            answer = Answer::Failed;
+            out.flush()?;
+            error(&why);
+        }
+        match (part, form) {
+            (Part::Text(text), _) => {
+                if files.len() > 1 {
+                    writeln!(out, "{}:", printable(&file.display().to_string()))?;
+                }
+                out.write_all(text.as_bytes())?;
+            }
+            (Part::Json(document), Form::JsonLines) => writeln!(out, "{document}")?,
+            (Part::Json(document), Form::Json) => documents.push(document),
+            (Part::Json(_), Form::Text) => {}
+        }
+    }
+    if form == Form::Json {
+        let whole = if files.len() == 1 { documents.pop() } else { None };
+        serde_json::to_writer_pretty(&mut out, &whole.unwrap_or(Value::Array(documents)))
+            .map_err(io::Error::from)?;
+        writeln!(out)?;
+    }
+    out.flush()?;
+    Ok(answer)
+}
+
+/// An error as a document.
+fn error_json(path: &str, why: &Error) -> Value {
+    json!({
+        "path": path,
+        "error": why.to_string(),
+        "category": why.category().to_string(),
+        "member": why.member(),
+        "offset": why.offset().map(|at| at.0),
+    })
+}
+
+/// Rows of cells, each column as wide as its widest cell.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn header<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+        self.rows.push(cells.into_iter().map(str::to_uppercase).collect());
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths: Vec<usize> = Vec::new();
+        for row in &self.rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in &self.rows {
+            let (last, others) = row.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+            for (cell, width) in others.iter().zip(&widths) {
+                write!(f, "{cell:width$}  ")?;
+            }
+            writeln!(f, "{last}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes for people: three digits and a unit of 1,024s.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().unwrap_or(&"");
+    while size >= 1023.95 {
+        let Some(next) = units.next() else { break };
+        (size, unit) = (size / 1024.0, next);
+    }
+    format!("{size:.1} {unit}")
+}
+
+/// Counts for people: thousands set apart.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        let left = digits.len().saturating_sub(index);
+        if index > 0 && left.is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Text from a file, made safe for a terminal: control characters are escaped.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            out.extend(char.escape_default());
+        } else {
+            out.push(char);
+        }
+    }
+    out
+}

@@ -1,0 +1,40 @@
+//! Progress bars: on a terminal, and only for work that lasts.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar over bytes, on standard error.
+pub struct Progress(ProgressBar);
+
+/// Work that is done sooner shows no bar.
+const PATIENCE: u64 = 64 << 20;
+
+impl Progress {
+    /// A bar for `total` bytes; hidden unless `wanted`, on a terminal, and worth it.
+    pub fn new(what: &'static str, total: u64, wanted: bool) -> Self {
+        if !wanted || total < PATIENCE {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let style = ProgressStyle::with_template(
+            "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    pub fn advance(&self, bytes: usize) {
+        self.0.inc(bytes as u64);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,310 @@
+//! What is wrong with a checkpoint: in which file, member and tensor, and where.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::DType;
+use crate::base::{Category, Exceeded, FileOffset};
+use crate::{container, pickle};
+
+/// Why a checkpoint, or one tensor of it, cannot be read.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    path: Option<PathBuf>,
+    tensor: Option<Box<str>>,
+    member: Option<Box<str>>,
+    at: Option<FileOffset>,
+}
+
+/// What is wrong, apart from where.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The system could not read.
+    Io(io::Error),
+    /// The archive is damaged.
+    Container(container::Error),
+    /// The pickle is damaged, or the policy refuses it.
+    Pickle(pickle::Error),
+    /// No checkpoint: what it is instead, and what to do.
+    NotACheckpoint(&'static str),
+    /// A part that every checkpoint of this layout has is not there.
+    MissingMember,
+    /// Several folders of the archive hold a checkpoint; readers differ in which they take.
+    SeveralRoots,
+    /// The archive's member `byteorder` says neither `little` nor `big`.
+    ByteOrder,
+    /// A tensor or storage is not described as PyTorch describes one.
+    BadTensor(Fault),
+    /// Nothing of that name.
+    NoSuchTensor(Box<str>),
+    /// Several tensors of that name, told apart only by the types of their keys.
+    AmbiguousName(Box<str>),
+    /// Nothing at that path of keys.
+    NoSuchKey(Box<str>),
+    /// Something else than a module; the text says what.
+    NotAModule(&'static str),
+    /// Elements asked for as something they are not.
+    WrongDType {
+        /// What they are.
+        is: DType,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// A limit was met.
+    Over(Exceeded),
+}
+
+/// What is wrong with the description of one tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A call that makes tensors has other arguments than it takes; the text says which.
+    Arguments(&'static str),
+    /// An argument is not what it must be.
+    NotA {
+        /// What it must be.
+        wanted: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A size, stride or offset below zero.
+    Negative(i64),
+    /// As many strides as sizes there must be.
+    Rank {
+        /// Sizes.
+        shape: usize,
+        /// Strides.
+        stride: usize,
+    },
+    /// The product of sizes, or the last byte's place, exceeds 64 bits.
+    Overflow,
+    /// The view reaches past its storage (elements).
+    OutOfStorage {
+        /// How many the view needs.
+        needs: u64,
+        /// How many there are.
+        has: u64,
+    },
+    /// The storage's class is none that PyTorch has.
+    UnknownStorageClass(Box<str>),
+    /// No dtype of that name.
+    UnknownDType(Box<str>),
+    /// The storage holds another number of bytes than its description claims.
+    StorageLength {
+        /// Bytes claimed.
+        claimed: u64,
+        /// Bytes there are.
+        has: u64,
+    },
+    /// The archive has no member for the storage.
+    NoStorage(Box<str>),
+    /// A layout or wrapper that is not read yet.
+    Unsupported(Box<str>),
+    /// An argument was changed after the call that used it.
+    ChangedLater,
+}
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, path: None, tensor: None, member: None, at: None }))
+    }
+
+    #[cold]
+    pub(crate) fn fault(fault: Fault, at: Option<FileOffset>) -> Self {
+        Self::new(Kind::BadTensor(fault)).at(at)
+    }
+
+    pub(crate) fn at(mut self, at: Option<FileOffset>) -> Self {
+        self.0.at = self.0.at.or(at);
+        self
+    }
+
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
+        self.0.path.get_or_insert_with(|| path.to_owned());
+        self
+    }
+
+    pub(crate) fn in_member(mut self, member: &str) -> Self {
+        self.0.member.get_or_insert_with(|| member.into());
+        self
+    }
+
+    pub(crate) fn in_tensor(mut self, name: &str) -> Self {
+        self.0.tensor.get_or_insert_with(|| name.into());
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The file it is in, if it was opened by path.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The tensor it is about.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&str> {
+        self.0.tensor.as_deref()
+    }
+
+    /// The archive member it is in.
+    #[must_use]
+    pub fn member(&self) -> Option<Cow<'_, str>> {
+        let own = self.0.member.as_deref().map(Cow::Borrowed);
+        own.or_else(|| match self.kind() {
+            Kind::Container(why) => why.member().map(String::from_utf8_lossy),
+            _ => None,
+        })
+    }
+
+    /// Where in the file, as far as it is one place.
+    #[must_use]
+    pub fn offset(&self) -> Option<FileOffset> {
+        match self.kind() {
+            Kind::Container(why) => Some(why.offset()),
+            Kind::Pickle(why) => Some(why.offset()),
+            _ => self.0.at,
+        }
+    }
+
+    /// What sort of failure this is.
+    #[must_use]
+    pub fn category(&self) -> Category {
+        match self.kind() {
+            Kind::Io(_) => Category::Io,
+            Kind::Container(why) => why.category(),
+            Kind::Pickle(why) => why.category(),
+            Kind::NotACheckpoint(_) | Kind::BadTensor(Fault::Unsupported(_)) => Category::Unsupported,
+            Kind::MissingMember | Kind::SeveralRoots | Kind::ByteOrder | Kind::BadTensor(_) => Category::Malformed,
+            Kind::NoSuchTensor(_)
+            | Kind::AmbiguousName(_)
+            | Kind::NoSuchKey(_)
+            | Kind::NotAModule(_) => Category::Missing,
+            Kind::WrongDType { .. } => Category::Unsupported,
+            Kind::Over(_) => Category::OverLimit,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($source:ty => $kind:ident),*) => {
+        $(impl From<$source> for Error {
+            fn from(why: $source) -> Self {
+                Self::new(Kind::$kind(why))
+            }
+        })*
+    };
+}
+from!(io::Error => Io, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments(what) => f.write_str(what),
+            Self::NotA { wanted, found } => write!(f, "{wanted} wanted, {found} found"),
+            Self::Negative(value) => write!(f, "a size, stride or offset of {value}"),
+            Self::Rank { shape, stride } => write!(f, "{shape} sizes but {stride} strides"),
+            Self::Overflow => f.write_str("its size exceeds 64 bits"),
+            Self::OutOfStorage { needs, has } => {
+                write!(f, "it needs {needs} elements but its storage has {has}")
+            }
+            Self::UnknownStorageClass(class) => write!(f, "{class} is no storage class of PyTorch"),
+            Self::UnknownDType(name) => write!(f, "{name} is no dtype of PyTorch"),
+            Self::StorageLength { claimed, has } => {
+                write!(f, "its storage should have {claimed} bytes but has {has}")
+            }
+            Self::NoStorage(key) => write!(f, "the file has no data for its storage {key:?}"),
+            Self::Unsupported(what) => write!(f, "{what} is not supported yet"),
+            Self::ChangedLater => f.write_str("an argument was changed after the call that used it"),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(why) => write!(f, "{why}"),
+            Self::Container(why) => write!(f, "{why}"),
+            Self::Pickle(why) => write!(f, "{why}"),
+            Self::NotACheckpoint(what) => f.write_str(what),
+            Self::MissingMember => f.write_str(
+                "the archive lacks this member: it is incomplete, or not a PyTorch file; \
+                 get it again from where it came",
+            ),
+            Self::SeveralRoots => f.write_str(
+                "a second folder of the archive holds a checkpoint too, and readers differ in \
+                 which they take: pack the right one alone",
+            ),
+            Self::ByteOrder => f.write_str("the byte order is neither `little` nor `big`"),
+            Self::BadTensor(fault) => write!(f, "{fault}"),
+            Self::NoSuchTensor(name) => {
+                write!(f, "no tensor is named {name:?}; `depickle ls` lists the names")
+            }
+            Self::AmbiguousName(name) => write!(
+                f,
+                "several tensors are named {name:?}, by keys of different types; \
+                 take them from the list by position"
+            ),
+            Self::NoSuchKey(key) => {
+                write!(f, "nothing is at key {key:?}; `depickle show` prints what there is")
+            }
+            Self::NotAModule(found) => {
+                write!(f, "no module here, but a {found}: `depickle info` says what the file holds")
+            }
+            Self::WrongDType { is, wanted } => {
+                write!(f, "its elements are {is} and cannot be read as {wanted}")
+            }
+            Self::Over(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.path() {
+            write!(f, "{}: ", path.display())?;
+        }
+        if let Some(tensor) = self.tensor() {
+            write!(f, "tensor {tensor:?}: ")?;
+        }
+        write!(f, "{}", self.kind())?;
+        match (self.kind(), &self.0.member) {
+            // These say their member themselves.
+            (Kind::Container(_), _) | (_, None) => {}
+            (_, Some(member)) => write!(f, " (in {member})")?,
+        }
+        match (self.kind(), self.0.at) {
+            (Kind::Container(_) | Kind::Pickle(_), _) | (_, None) => Ok(()),
+            (_, Some(at)) => write!(f, " at {at}"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.kind() {
+            Kind::Io(why) => Some(why),
+            Kind::Container(why) => Some(why),
+            Kind::Pickle(why) => Some(why),
+            Kind::Over(why) => Some(why),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A whole model of a checkpoint: a module together with the file that holds its tensors.
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::checkpoint::Checkpoint;
+use super::error::{Error, Kind};
+use super::module::{self, Counts, FromGraph, Module, Style, TensorSummary, Tensors};
+use super::tensor::Tensor;
+use crate::base::Budget;
+use crate::pickle::Object;
+
+/// A module of a checkpoint. `Display` prints it as Python's `print(model)`.
+///
+/// Everything a [`Module`] can be asked, to which this dereferences.
+#[derive(Clone, Copy)]
+pub struct Model<'file> {
+    checkpoint: &'file Checkpoint,
+    module: Module<'file>,
+}
+
+impl Checkpoint {
+    /// The whole model that was saved.
+    ///
+    /// ```
+    /// use depickle::torch::Checkpoint;
+    ///
+    /// let checkpoint = Checkpoint::open("tests/fixtures/mlp_model.pth")?;
+    /// let model = checkpoint.module()?;
+    /// assert_eq!(model.class().to_string(), "__main__.MLP");
+    /// assert!(model.to_string().starts_with("MLP(\n  (first): Linear("));
+    /// # Ok::<(), depickle::torch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::NotAModule`] if something else was saved.
+    pub fn module(&self) -> Result<Model<'_>, Error> {
+        self.module_in(self.root())
+    }
+
+    /// The module that an object of this checkpoint is.
+    ///
+    /// # Errors
+    /// [`Kind::NotAModule`] if it is none.
+    pub fn module_in<'file>(&'file self, object: Object<'file>) -> Result<Model<'file>, Error> {
+        let not = || Error::new(Kind::NotAModule(object.kind())).at(object.offset());
+        let module = Module::view(object).ok_or_else(|| self.locate(not()))?;
+        Ok(Model { checkpoint: self, module })
+    }
+}
+
+impl<'file> Model<'file> {
+    /// The text that `print(model)` shows.
+    ///
+    /// # Errors
+    /// [`Kind::Over`] if the text takes more memory or steps than the limits grant.
+    pub fn print(self, style: Style) -> Result<String, Error> {
+        let printed = module::print(self.module, style, self.checkpoint, &mut self.budget());
+        printed.map_err(|why| self.checkpoint.locate(why.into()))
+    }
+
+    /// How many parameters it has, tied ones once.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn counts(self) -> Result<Counts, Error> {
+        let counts = module::counts(self.module, self.checkpoint, &mut self.budget());
+        counts.map_err(|why| self.checkpoint.locate(why.into()))
+    }
+
+    fn budget(self) -> Budget {
+        Budget::new(self.checkpoint.limits().clone())
+    }
+}
+
+impl<'file> Deref for Model<'file> {
+    type Target = Module<'file>;
+
+    fn deref(&self) -> &Module<'file> {
+        &self.module
+    }
+}
+
+impl fmt::Display for Model<'_> {
+    /// Prints the whole tree; fails if that meets a limit, which
+    /// [`print`](Self::print) would name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.print(Style::default()).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Model<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.module)
+    }
+}
+
+impl<'graph> Tensors<'graph> for Checkpoint {
+    fn describe(&self, object: Object<'graph>) -> Option<TensorSummary> {
+        let Some(Ok(tensor)) = Tensor::view(object, self.storages()) else {
+            return FromGraph.describe(object);
+        };
+        Some(TensorSummary {
+            dtype: tensor.dtype().name().to_owned(),
+            shape: Some(tensor.shape().to_vec()),
+            device: self.storages().get(tensor.storage()).device().to_owned(),
+            requires_grad: tensor.requires_grad(),
+            parameter: tensor.is_parameter(),
+            qscheme: None,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! What a file is, by its content and never by its name.
+
+use std::fmt;
+
+use crate::base::Source;
+
+/// How a checkpoint's parts lie in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Container {
+    /// The archive that `torch.save` has written since 1.6.
+    Zip,
+    /// An archive that `torch.jit.save` wrote.
+    TorchScript,
+    /// A plain pickle.
+    Pickle,
+}
+
+impl Container {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Zip => "zip",
+            Self::TorchScript => "torchscript",
+            Self::Pickle => "pickle",
+        }
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Bytes looked at.
+const HEAD: u64 = 512;
+
+/// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
+/// mark, and what to tell the user.
+const OTHERS: &[(usize, &[u8], &str)] = &[
+    (0, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", LEGACY),
+    (257, b"ustar", TAR),
+    (8, b"{\"", "this is a safetensors file: it holds no pickle, and safetensors readers open it"),
+    (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
+    (0, b"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras, perhaps), not a PyTorch file"),
+    (0, b"\x93NUMPY", "this is a NumPy array file, not a PyTorch file"),
+    (0, b"version https://git-lfs", LFS),
+    (0, b"\x1f\x8b", "this is gzip-compressed: unpack it first"),
+    (0, b"7z\xbc\xaf\x27\x1c", "this is a 7z archive: unpack it first"),
+    (0, b"Rar!\x1a\x07", "this is a rar archive: unpack it first"),
+    (0, b"\xfd7zXZ\0", "this is xz-compressed: unpack it first"),
+    (0, b"BZh", "this is bzip2-compressed: unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "this is zstd-compressed: unpack it first"),
+    (0, b"\x7fELF", "this is an ELF program, not a PyTorch file"),
+    (0, b"%PDF", "this is a PDF document, not a PyTorch file"),
+];
+
+const LEGACY: &str = "this is a PyTorch file of the layout before 1.6, which is not read yet: \
+    save it again with a current torch.save";
+const TAR: &str = "this is a tar archive, perhaps a PyTorch file from before 0.1.10, which is not \
+    read yet: save it again with a current torch.save";
+const LFS: &str = "this is a git-LFS pointer, not the file itself: run `git lfs pull`";
+
+/// Words in which web pages begin.
+const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
+
+/// What a file is that is no zip archive and no pickle; none if its content does not tell.
+pub(crate) fn name_other(source: &dyn Source) -> std::io::Result<Option<&'static str>> {
+    if source.is_empty() {
+        return Ok(Some("the file is empty: get it again from where it came"));
+    }
+    let head = source.fetch(0, source.len().min(HEAD))?;
+    let marked = |&&(at, mark, _): &&(usize, &[u8], &str)| {
+        head.get(at..).is_some_and(|bytes| bytes.starts_with(mark))
+    };
+    let known = OTHERS.iter().find(marked).map(|&(_, _, what)| what);
+    Ok(known.or_else(|| text(&head)))
+}
+
+/// What text is, none if the bytes are no text.
+fn text(head: &[u8]) -> Option<&'static str> {
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // A character may be cut at the end.
+        Err(why) if why.error_len().is_none() => {
+            std::str::from_utf8(head.get(..why.valid_up_to())?).ok()?
+        }
+        Err(_) => return None,
+    };
+    if valid.chars().any(|char| char.is_control() && !char.is_whitespace()) {
+        return None;
+    }
+    let start = valid.trim_start().to_ascii_lowercase();
+    if PAGES.iter().any(|page| start.starts_with(page)) {
+        return Some("this is a web page, not the file itself: an error or log-in page was saved");
+    }
+    if start.starts_with(['{', '[']) {
+        return Some("this is JSON text, not a PyTorch file");
+    }
+    Some("this is a text file, not a PyTorch file")
+}

@@ -1,0 +1,183 @@
+//! Storages: the runs of bytes that tensors are views of.
+//!
+//! Source: PyTorch 2.15 `torch/serialization.py` (`persistent_id` of `_save`,
+//! `persistent_load` of `_load`).
+
+use std::collections::HashMap;
+
+use super::DType;
+use super::error::Fault;
+use crate::pickle::{Graph, NodeId, Object, Value};
+
+/// Names a storage of one checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StorageId(u32);
+
+impl StorageId {
+    /// Its place in [`Storages::all`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A run of bytes in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    key: Box<str>,
+    device: Box<str>,
+    nbytes: u64,
+}
+
+impl Storage {
+    /// What the file calls it: the name of its member below `data/`.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The device it was saved from, as `torch.device` prints it.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Its bytes, as found in the file; what the file claims must agree.
+    #[must_use]
+    pub const fn nbytes(&self) -> u64 {
+        self.nbytes
+    }
+}
+
+/// A storage as one persistent id speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Typed {
+    pub id: StorageId,
+    /// None for an `UntypedStorage`, counted in bytes.
+    pub dtype: Option<DType>,
+}
+
+/// Every storage that a graph mentions.
+#[derive(Clone, Debug, Default)]
+pub struct Storages {
+    all: Vec<Storage>,
+    by_key: HashMap<Box<str>, StorageId>,
+    by_node: HashMap<NodeId, Result<Typed, Fault>>,
+}
+
+impl Storages {
+    /// Finds the storages of `graph`. `nbytes` tells how many bytes there are under a key.
+    pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Option<u64>) -> Self {
+        let mut found = Self::default();
+        for object in graph.objects() {
+            if let Value::Persistent(id) = object.value() {
+                if let Some(claim) = Claim::of(id) {
+                    let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
+                    found.by_node.insert(object.id(), typed);
+                }
+            }
+        }
+        found
+    }
+
+    fn admit(&mut self, claim: &Claim, nbytes: impl Fn(&str) -> Option<u64>) -> Result<Typed, Fault> {
+        let has = match self.by_key.get(&*claim.key) {
+            Some(id) => self.get(*id).nbytes(),
+            None => nbytes(&claim.key).ok_or_else(|| Fault::NoStorage(claim.key.clone()))?,
+        };
+        let width = claim.dtype.map_or(1, DType::width);
+        let claimed = claim.numel.checked_mul(width).ok_or(Fault::Overflow)?;
+        if claimed != has {
+            return Err(Fault::StorageLength { claimed, has });
+        }
+        Ok(Typed { id: self.id(claim, has), dtype: claim.dtype })
+    }
+
+    fn id(&mut self, claim: &Claim, nbytes: u64) -> StorageId {
+        if let Some(&id) = self.by_key.get(&claim.key) {
+            return id;
+        }
+        // Fewer than persistent ids, which are fewer than 2³¹.
+        let id = StorageId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        let (key, device) = (claim.key.clone(), claim.device.clone());
+        self.by_key.insert(key.clone(), id);
+        self.all.push(Storage { key, device, nbytes });
+        id
+    }
+
+    /// The storage that a persistent object stands for; none if it stands for none.
+    pub(crate) fn of(&self, object: Object) -> Option<Result<Typed, Fault>> {
+        self.by_node.get(&object.id()).cloned()
+    }
+
+    /// All of them, in the order the stream mentions them.
+    #[must_use]
+    pub fn all(&self) -> &[Storage] {
+        &self.all
+    }
+
+    /// The one that `id` names.
+    ///
+    /// An id of another checkpoint names any storage or an empty one.
+    #[must_use]
+    pub fn get(&self, id: StorageId) -> &Storage {
+        static NONE: std::sync::LazyLock<Storage> = std::sync::LazyLock::new(|| Storage {
+            key: "".into(),
+            device: "".into(),
+            nbytes: 0,
+        });
+        self.all.get(id.index()).unwrap_or(&NONE)
+    }
+}
+
+/// What a persistent id says of a storage.
+struct Claim {
+    key: Box<str>,
+    device: Box<str>,
+    dtype: Option<DType>,
+    numel: u64,
+}
+
+impl Claim {
+    /// Reads `("storage", class, key, location, numel[, view])`; none for other ids.
+    fn of(id: Object) -> Option<Result<Self, Fault>> {
+        let items = id.as_tuple()?;
+        (items.get(0)?.as_str()? == "storage").then(|| match items.len() {
+            5 => Self::read(items.array::<5>().as_ref()),
+            _ => Err(Fault::Arguments("a storage is described by 5 items")),
+        })
+    }
+
+    fn read(items: Option<&[Object; 5]>) -> Result<Self, Fault> {
+        let Some([_, class, key, location, numel]) = items else {
+            return Err(Fault::Arguments("a storage is described by 5 items"));
+        };
+        let numel = numel.as_int().ok_or(Fault::NotA { wanted: "a count", found: numel.kind() })?;
+        Ok(Self {
+            key: text(*key, "a storage key")?.into(),
+            device: text(*location, "a device")?.into(),
+            dtype: storage_dtype(*class)?,
+            numel: u64::try_from(numel).map_err(|_| Fault::Negative(numel))?,
+        })
+    }
+}
+
+fn text<'graph>(object: Object<'graph>, wanted: &'static str) -> Result<&'graph str, Fault> {
+    object.as_str().ok_or(Fault::NotA { wanted, found: object.kind() })
+}
+
+/// The dtype of a storage class, none for an untyped one.
+fn storage_dtype(class: Object) -> Result<Option<DType>, Fault> {
+    let Some(global) = class.as_global() else {
+        return Err(Fault::NotA { wanted: "a storage class", found: class.kind() });
+    };
+    let unknown = || Fault::UnknownStorageClass(global.to_string().into());
+    let name = std::str::from_utf8(global.name).map_err(|_| unknown())?;
+    match (global.module, name) {
+        (b"torch.storage" | b"torch", "UntypedStorage") => Ok(None),
+        (b"torch" | b"torch.storage" | b"torch.cuda", _) => {
+            DType::from_storage_class(name).map(Some).ok_or_else(unknown)
+        }
+        _ => Err(unknown()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What depickle reads is what PyTorch itself said of the same files.
+#![cfg(all(feature = "torch", feature = "mmap"))]
+
+mod common;
+
+use std::collections::HashMap;
+
+use depickle::torch::{Checkpoint, Error, List, Scope, TensorRef};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use common::{Record, records};
+
+fn hex(hash: impl AsRef<[u8]>) -> String {
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The file opened in each way there is.
+fn each_way(record: &Record) -> [(&'static str, Checkpoint); 4] {
+    let bytes = std::fs::read(&record.path).unwrap();
+    let file = std::fs::File::open(&record.path).unwrap();
+    [
+        ("by position", Checkpoint::open(&record.path).unwrap()),
+        ("mapped", Checkpoint::open_mapped(&record.path).unwrap()),
+        ("bytes", Checkpoint::from_bytes(bytes).unwrap()),
+        ("reader", Checkpoint::from_reader(file).unwrap()),
+    ]
+}
+
+#[test]
+fn tensors_are_what_pytorch_says() {
+    for record in records() {
+        for (way, checkpoint) in each_way(&record) {
+            let at = format!("{} {way}", record.name);
+            let list = checkpoint.tensors().unwrap();
+            compare(&at, &checkpoint, list, record.json["tensors"].as_array().unwrap());
+            let all = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
+            let extra = record.json["extra_tensors"].as_array().unwrap();
+            for want in extra {
+                let entry = all.find(want["name"].as_str().unwrap()).unwrap();
+                compare_tensor(&at, entry.on(&checkpoint).unwrap(), want);
+            }
+        }
+    }
+}
+
+fn compare(at: &str, checkpoint: &Checkpoint, list: &List, wanted: &[Value]) {
+    let names: Vec<&str> = list.into_iter().map(|entry| entry.name()).collect();
+    let wanted_names: Vec<&str> = wanted.iter().map(|want| want["name"].as_str().unwrap()).collect();
+    assert_eq!(names, wanted_names, "{at}");
+    let mut first_on_storage = HashMap::new();
+    for (entry, want) in list.into_iter().zip(wanted) {
+        let tensor = entry.on(checkpoint).unwrap();
+        compare_tensor(at, tensor, want);
+        let role = entry.role().map(|role| role.name());
+        assert_eq!(role, want["role"].as_str(), "{at} {}", entry.name());
+        // Empty storages may be shared by number, but there is nothing to share.
+        if tensor.backing().nbytes() > 0 {
+            let first = *first_on_storage.entry(tensor.storage()).or_insert(entry.name());
+            let shared = (first != entry.name()).then_some(first);
+            assert_eq!(shared, want["shares_storage_with"].as_str(), "{at} {}", entry.name());
+        }
+    }
+}
+
+fn compare_tensor(at: &str, tensor: TensorRef, want: &Value) {
+    let at = format!("{at} {}", tensor.name());
+    let numbers = |key: &str| -> Vec<u64> {
+        want[key].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect()
+    };
+    assert_eq!(tensor.dtype().name(), want["dtype"].as_str().unwrap(), "{at}");
+    assert_eq!(tensor.shape(), numbers("shape"), "{at}");
+    assert_eq!(tensor.stride(), numbers("stride"), "{at}");
+    assert_eq!(tensor.storage_offset(), want["storage_offset"].as_u64().unwrap(), "{at}");
+    assert_eq!(tensor.requires_grad(), want["requires_grad"].as_bool().unwrap(), "{at}");
+    assert_eq!(tensor.nbytes(), want["nbytes"].as_u64().unwrap(), "{at}");
+    assert_eq!(tensor.device(), want["device"].as_str().unwrap(), "{at}");
+    let sha256 = want["sha256"].as_str().unwrap();
+    assert_eq!(hex(Sha256::digest(tensor.to_bytes().unwrap())), sha256, "{at}");
+    let mut streamed = Sha256::new();
+    tensor.for_each_chunk(|chunk| -> Result<(), Error> { streamed.update(chunk); Ok(()) }).unwrap();
+    assert_eq!(hex(streamed.finalize()), sha256, "{at}");
+}
+
+#[test]
+fn kinds_and_classes_are_what_pytorch_says() {
+    for record in records() {
+        let checkpoint = Checkpoint::open(&record.path).unwrap();
+        let root = checkpoint.root();
+        assert_eq!(checkpoint.kind_of(root).unwrap().name(), record.json["kind"], "{}", record.name);
+        let class = record.json["root_class"].as_str();
+        assert_eq!(checkpoint.class_of(root).as_deref(), class, "{}", record.name);
+        assert_eq!(checkpoint.findings(), [], "{}", record.name);
+    }
+}
+

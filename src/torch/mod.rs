@@ -1,1 +1,3 @@
 //! Checkpoints: tensors, storages and modules in what PyTorch saved.
+
+pub mod module;

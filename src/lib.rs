@@ -1,5 +1,6 @@
 //! Reads Python pickles and PyTorch `.pth` files without ever running what is in them.
 #![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod base;
 #[cfg(feature = "container")]

@@ -1,5 +1,13 @@
 //! Bad files get one error that says what, where and what to do; never a panic, never a part
 //! passed off as the whole.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![cfg(feature = "torch")]
 
 mod common;
@@ -8,8 +16,8 @@ use std::fs;
 
 use common::{fixture, rezip};
 use depickle::container::Zip;
-use depickle::{Budget, Category};
 use depickle::torch::{Checkpoint, Error, Fault, Kind};
+use depickle::{Budget, Category};
 
 fn open(bytes: Vec<u8>) -> Result<Checkpoint, Error> {
     Checkpoint::from_bytes(bytes)
@@ -29,7 +37,8 @@ fn with_pickle(change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
 }
 
 fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
-    let at = bytes.windows(from.len()).position(|window| window == from).expect("the bytes to replace");
+    let at =
+        bytes.windows(from.len()).position(|window| window == from).expect("the bytes to replace");
     bytes.splice(at..at + from.len(), to.iter().copied());
     bytes
 }
@@ -152,7 +161,10 @@ fn a_storage_shorter_than_claimed_costs_only_its_tensor() {
     });
     let (fault, message) = one_unreadable(bytes, &name);
     assert_eq!(fault, Fault::StorageLength { claimed: nbytes, has: nbytes - 1 });
-    assert!(message.contains(&format!("{name:?}: its storage should have {nbytes} bytes")), "{message}");
+    assert!(
+        message.contains(&format!("{name:?}: its storage should have {nbytes} bytes")),
+        "{message}"
+    );
 }
 
 #[test]

@@ -1,4 +1,12 @@
 //! What depickle reads is what PyTorch itself said of the same files.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![cfg(all(feature = "torch", feature = "mmap"))]
 
 mod common;
@@ -12,7 +20,7 @@ use sha2::{Digest, Sha256};
 use common::{Record, records};
 
 fn hex(hash: impl AsRef<[u8]>) -> String {
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// The file opened in each way there is.
@@ -45,14 +53,15 @@ fn tensors_are_what_pytorch_says() {
 }
 
 fn compare(at: &str, checkpoint: &Checkpoint, list: &List, wanted: &[Value]) {
-    let names: Vec<&str> = list.into_iter().map(|entry| entry.name()).collect();
-    let wanted_names: Vec<&str> = wanted.iter().map(|want| want["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = list.into_iter().map(depickle::torch::Entry::name).collect();
+    let wanted_names: Vec<&str> =
+        wanted.iter().map(|want| want["name"].as_str().unwrap()).collect();
     assert_eq!(names, wanted_names, "{at}");
     let mut first_on_storage = HashMap::new();
     for (entry, want) in list.into_iter().zip(wanted) {
         let tensor = entry.on(checkpoint).unwrap();
         compare_tensor(at, tensor, want);
-        let role = entry.role().map(|role| role.name());
+        let role = entry.role().map(depickle::torch::Role::name);
         assert_eq!(role, want["role"].as_str(), "{at} {}", entry.name());
         // Empty storages may be shared by number, but there is nothing to share.
         if tensor.backing().nbytes() > 0 {
@@ -78,7 +87,12 @@ fn compare_tensor(at: &str, tensor: TensorRef, want: &Value) {
     let sha256 = want["sha256"].as_str().unwrap();
     assert_eq!(hex(Sha256::digest(tensor.to_bytes().unwrap())), sha256, "{at}");
     let mut streamed = Sha256::new();
-    tensor.for_each_chunk(|chunk| -> Result<(), Error> { streamed.update(chunk); Ok(()) }).unwrap();
+    tensor
+        .for_each_chunk(|chunk| -> Result<(), Error> {
+            streamed.update(chunk);
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(hex(streamed.finalize()), sha256, "{at}");
 }
 
@@ -87,10 +101,33 @@ fn kinds_and_classes_are_what_pytorch_says() {
     for record in records() {
         let checkpoint = Checkpoint::open(&record.path).unwrap();
         let root = checkpoint.root();
-        assert_eq!(checkpoint.kind_of(root).unwrap().name(), record.json["kind"], "{}", record.name);
+        assert_eq!(
+            checkpoint.kind_of(root).unwrap().name(),
+            record.json["kind"],
+            "{}",
+            record.name
+        );
         let class = record.json["root_class"].as_str();
         assert_eq!(checkpoint.class_of(root).as_deref(), class, "{}", record.name);
         assert_eq!(checkpoint.findings(), [], "{}", record.name);
     }
 }
 
+#[test]
+fn modules_print_as_in_python() {
+    let mut modules = 0;
+    for record in records() {
+        let checkpoint = Checkpoint::open(&record.path).unwrap();
+        if let Some(want) = record.json["repr"].as_str() {
+            let module = checkpoint.module().unwrap();
+            assert_eq!(module.to_string(), want, "{}", record.name);
+            modules += 1;
+        }
+        for (key, want) in record.json["modules"].as_object().into_iter().flatten() {
+            let module = checkpoint.module_in(checkpoint.at(key).unwrap()).unwrap();
+            assert_eq!(module.to_string(), want.as_str().unwrap(), "{} {key}", record.name);
+            modules += 1;
+        }
+    }
+    assert!(modules >= 5, "only {modules} modules");
+}

@@ -1,7 +1,15 @@
 //! Shapes that files choose cost neither stack nor time out of proportion.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![cfg(feature = "torch")]
 
-use depickle::pickle::{Graph, Policy, run};
+use depickle::pickle::{Graph, Object, Policy, run};
 use depickle::torch::{Checkpoint, Kind, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -51,9 +59,9 @@ fn graph(bytes: Vec<u8>) -> Graph {
     outcome.graph
 }
 
-fn checkpoint(bytes: Vec<u8>) -> Checkpoint {
+fn checkpoint(bytes: &[u8]) -> Checkpoint {
     let limits = Limits::default().with_visits(1 << 20);
-    let bytes = bytes::Bytes::from([b"\x80\x02", &bytes[..]].concat());
+    let bytes = bytes::Bytes::from([b"\x80\x02", bytes].concat());
     Options::default().policy(Policy::inspect()).limits(limits).read(bytes).unwrap()
 }
 
@@ -75,7 +83,7 @@ fn deep_and_cyclic_checkpoints_are_listed_on_a_small_stack() {
     on_a_small_stack(|| {
         let cycles = CYCLES.iter().map(|(name, bytes)| (*name, bytes.to_vec()));
         for (name, bytes) in deep().into_iter().chain(cycles) {
-            let checkpoint = checkpoint(bytes);
+            let checkpoint = checkpoint(&bytes);
             for scope in [Scope::StateDict, Scope::All] {
                 match checkpoint.tensors_in(checkpoint.root(), scope) {
                     Ok(list) => assert!(list.is_empty(), "{name}"),
@@ -83,14 +91,17 @@ fn deep_and_cyclic_checkpoints_are_listed_on_a_small_stack() {
                 }
             }
             checkpoint.kind_of(checkpoint.root()).unwrap();
-            let _ = checkpoint.at("1.1.1.x").map(|object| object.kind());
+            let _ = checkpoint.at("1.1.1.x").map(Object::kind);
         }
     });
 }
 
 #[test]
 fn a_bomb_of_shared_lists_meets_the_limit() {
-    let checkpoint = checkpoint(bomb());
+    let checkpoint = checkpoint(&bomb());
     let why = checkpoint.tensors().map(drop).unwrap_err();
-    assert!(matches!(why.kind(), Kind::Over(over) if over.limit == depickle::Limit::Visits), "{why}");
+    assert!(
+        matches!(why.kind(), Kind::Over(over) if over.limit == depickle::Limit::Visits),
+        "{why}"
+    );
 }

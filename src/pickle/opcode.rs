@@ -105,6 +105,7 @@ macro_rules! define {
             }
         }
 
+        #[expect(clippy::indexing_slicing, reason = "a byte indexes 256 rows, when compiled")]
         const TABLE: [Option<Row>; 256] = {
             let mut table = [const { None }; 256];
             $(table[$byte as usize] = Some(Row {

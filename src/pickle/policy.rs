@@ -220,13 +220,15 @@ struct Inner {
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
 }
 
+type Numbers = HashMap<Box<[u8]>, usize>;
+
 /// Numbers of rules by what they speak about: the last for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Index {
     /// By name, then by module: so that looking up needs no key of both.
-    names: HashMap<Box<[u8]>, HashMap<Box<[u8]>, usize>>,
-    modules: HashMap<Box<[u8]>, usize>,
-    attributes: HashMap<Box<[u8]>, usize>,
+    names: HashMap<Box<[u8]>, Numbers>,
+    modules: Numbers,
+    attributes: Numbers,
     globs: Vec<usize>,
 }
 

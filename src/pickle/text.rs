@@ -204,9 +204,8 @@ pub(super) fn shortest(mut bytes: &[u8]) -> &[u8] {
 
 /// The operand of STRING: a quoted Python 2 `str` with escapes.
 pub(super) fn string(text: &[u8]) -> Result<Vec<u8>, Kind> {
-    let quoted = match text {
-        [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,
-        _ => return Err(Kind::BadOperand("the string is not quoted")),
+    let ([b'\'', quoted @ .., b'\''] | [b'"', quoted @ .., b'"']) = text else {
+        return Err(Kind::BadOperand("the string is not quoted"));
     };
     unescape(quoted, string_piece).ok_or(Kind::BadOperand("invalid escape in the string"))
 }
@@ -226,7 +225,9 @@ fn unescape(mut text: &[u8], piece: fn(&[u8]) -> IResult<&[u8], Piece<'_>>) -> O
             Piece::Byte(byte) => out.push(byte),
             Piece::Char(code) => push_code_point(&mut out, code),
             Piece::Latin1(bytes) => {
-                bytes.iter().for_each(|&byte| push_code_point(&mut out, byte.into()))
+                for &byte in bytes {
+                    push_code_point(&mut out, byte.into());
+                }
             }
         }
         text = left;

@@ -1,8 +1,11 @@
 //! What the globals of the standard library and numpy mean.
 pub mod forbidden;
+pub mod json;
 pub mod literal;
 pub mod mapping;
+pub mod meaning;
 pub(crate) mod names;
 pub mod policy;
 pub mod repr;
+pub mod show;
 pub mod whitelist;

@@ -46,8 +46,11 @@ pub(crate) const MODULES: &[(&str, &str)] = &[
     ("gdbm", "dbm.gnu"),
 ];
 
+/// Module and name.
+type Spelling = (&'static str, &'static str);
+
 /// Names of Python 2 and what they became.
-pub(crate) const NAMES: &[((&str, &str), (&str, &str))] = &[
+pub(crate) const NAMES: &[(Spelling, Spelling)] = &[
     (("__builtin__", "xrange"), ("builtins", "range")),
     (("__builtin__", "reduce"), ("functools", "reduce")),
     (("__builtin__", "intern"), ("sys", "intern")),
@@ -95,4 +98,9 @@ fn older_modules(module: &str) -> impl Iterator<Item = String> {
     let python2 = MODULES.iter().filter(move |(_, new)| *new == module);
     let numpy1 = module.strip_prefix("numpy._core").map(|rest| format!("numpy.core{rest}"));
     python2.map(|(old, _)| (*old).to_owned()).chain(numpy1)
+}
+
+/// Whether this is the module of built-in names, by either spelling.
+pub(crate) fn is_builtins(module: &[u8]) -> bool {
+    matches!(module, b"builtins" | b"__builtin__")
 }

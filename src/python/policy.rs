@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::forbidden;
 use super::names;
 use super::whitelist::{self, Row};
-use crate::pickle::{Pattern, Policy, Position, Positions, Rule};
+use crate::pickle::{Global, Pattern, Policy, Position, Positions, Rule};
 
 /// What `torch.load(weights_only=True)` accepts by default, nothing else.
 #[must_use]
@@ -44,6 +44,15 @@ pub fn models() -> &'static Policy {
     &POLICY
 }
 
+/// Whether the whitelist has a row for `global`, under any of its spellings.
+#[must_use]
+pub fn is_whitelisted(global: Global) -> bool {
+    static LISTED: LazyLock<Policy> = LazyLock::new(|| {
+        Policy::new("whitelist", whitelist::rows().flat_map(whitelisted), Positions::NONE)
+    });
+    LISTED.admits(global) != Positions::NONE
+}
+
 /// Anywhere but as the target of BUILD or behind another call.
 const HELD: Positions = Positions::only(Position::Value)
     .and(Positions::only(Position::Instance))
@@ -56,9 +65,10 @@ fn whitelisted(row: &Row) -> Vec<Rule> {
 fn forbidden() -> Vec<Rule> {
     let refused = |pattern| Rule { pattern, positions: Positions::NONE };
     let words = |(_, words): &(forbidden::Reach, &'static str)| words.split(' ');
-    let modules = forbidden::MODULES.iter().flat_map(words).flat_map(|module| {
-        names::older_names_within(module).chain([module])
-    });
+    let modules = forbidden::MODULES
+        .iter()
+        .flat_map(words)
+        .flat_map(|module| names::older_names_within(module).chain([module]));
     let modules = modules.map(|module| refused(Pattern::module(module)));
     let through = forbidden::THROUGH.iter().flat_map(words);
     let through = through.map(|attribute| refused(Pattern::through(attribute)));
@@ -69,6 +79,9 @@ fn forbidden() -> Vec<Rule> {
 
 /// A rule for each name under each of its spellings.
 fn rules(module: &str, names: &str, positions: Positions) -> Vec<Rule> {
+    if names == "*" {
+        return vec![Rule { pattern: Pattern::module(module), positions }];
+    }
     let spellings = names.split(' ').flat_map(|name| {
         let own = [(module.to_owned(), name.to_owned())];
         own.into_iter().chain(names::older(module, name))

@@ -21,7 +21,7 @@ const THROUGH: Positions = CALL.and(Positions::only(Position::Computed));
 pub struct Row {
     /// Their module, as Python 3 and numpy 2 spell it.
     pub module: &'static str,
-    /// Their names, apart by spaces.
+    /// Their names, apart by spaces; `*` for all of the module and its submodules.
     pub names: &'static str,
     /// Where they may stand.
     pub positions: Positions,
@@ -97,6 +97,12 @@ pub const OTHERS: &[Row] = &[
     row("random", "Random", EITHER, "a random generator's state", "Lib/random.py"),
     row("re", "_compile", CALL, "a regular expression", "Lib/re/__init__.py"),
     row("enum", "Enum IntEnum Flag IntFlag", INSTANCE, "an enumeration", "Lib/enum.py"),
+    row("torch.nn.modules", "*", INSTANCE, "a module: BUILD sets its attributes", "torch/nn/modules/module.py (__setstate__)"),
+    row("torch.ao.nn", "*", INSTANCE, "a module", "torch/ao/nn"),
+    row("torch.nn.quantized", "*", INSTANCE, "a module", "torch/nn/quantized"),
+    row("torch.optim", "*", INSTANCE, "an optimizer or a schedule of its rates", "torch/optim/optimizer.py (__setstate__)"),
+    row("torchvision.models", "*", INSTANCE, "a module", "torchvision/models"),
+    row("torchvision.ops", "*", INSTANCE, "a module", "torchvision/ops"),
     row("numpy", "dtype", CALL, "a type of elements", "numpy/_core/src/multiarray/descriptor.c"),
     row("numpy", "ndarray float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool_ bool complex128 complex64", VALUE, "a class of arrays or numbers", "numpy/_core/numerictypes.py"),
     row("numpy._core.multiarray", "_reconstruct scalar", CALL, "an array or a number", "numpy/_core/src/multiarray/methods.c"),

@@ -6,7 +6,7 @@
 use super::error::{Error, Kind};
 use super::sniff::Container;
 use crate::base::{Budget, Source};
-use crate::container::{Member, MemberId, Zip};
+use crate::container::{Member, Zip};
 
 /// An archive with its parts found.
 #[derive(Debug)]
@@ -15,7 +15,6 @@ pub(crate) struct Archive {
     pub container: Container,
     /// The folder that all members lie in, with its slash; empty if they lie in none.
     root: String,
-    pub pickle: MemberId,
     pub big_endian: bool,
 }
 
@@ -25,9 +24,7 @@ impl Archive {
         let pickle = find_pickle(&zip)?;
         let name = pickle.name().into_owned();
         let root = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
-        let pickle = pickle.id();
-        let mut archive =
-            Self { zip, container: Container::Zip, root, pickle, big_endian: false };
+        let mut archive = Self { zip, container: Container::Zip, root, big_endian: false };
         if archive.member("constants.pkl")?.is_some() {
             archive.container = Container::TorchScript;
         }
@@ -67,7 +64,7 @@ impl Archive {
 
 /// The one member called `data.pkl` in the outermost folder that has one.
 fn find_pickle(zip: &Zip) -> Result<Member<'_>, Error> {
-    let depth = |member: &Member| member.name_bytes().iter().filter(|&&byte| byte == b'/').count();
+    let depth = |member: &Member| member.name_bytes().split(|&byte| byte == b'/').count();
     let named = zip.members().filter(|member| {
         let folder = member.name_bytes().strip_suffix(b"data.pkl");
         folder.is_some_and(|folder| folder.is_empty() || folder.ends_with(b"/"))

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+use super::DType;
 use super::archive::Archive;
 use super::error::{Error, Fault, Kind};
 use super::kind::ObjectKind;
@@ -15,7 +16,7 @@ use super::list::{List, Scope};
 use super::module::Class;
 use super::read::TensorRef;
 use super::sniff::{self, Container};
-use super::storage::{StorageId, Storages};
+use super::storage::{Storage, StorageId, Storages};
 use super::tensor::Tensor;
 use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
 use crate::container::{self, Method};
@@ -298,13 +299,11 @@ impl Checkpoint {
     /// # Errors
     /// [`Kind::Over`] if listing takes more steps or memory than the limits grant.
     pub fn tensors(&self) -> Result<&List, Error> {
-        match self.list.get() {
-            Some(list) => Ok(list),
-            None => {
-                let list = self.tensors_in(self.root(), Scope::StateDict)?;
-                Ok(self.list.get_or_init(|| list))
-            }
+        if let Some(list) = self.list.get() {
+            return Ok(list);
         }
+        let list = self.tensors_in(self.root(), Scope::StateDict)?;
+        Ok(self.list.get_or_init(|| list))
     }
 
     /// As [`tensors`](Self::tensors), for one object of this checkpoint.
@@ -348,6 +347,28 @@ impl Checkpoint {
     pub fn class_of(&self, object: Object) -> Option<String> {
         let recipe = object.as_recipe().filter(|_| Tensor::view(object, &self.storages).is_none());
         Some(Class::of(recipe?).to_string())
+    }
+
+    /// The tensor that one of its objects is; none if it is no tensor.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    #[must_use]
+    pub fn view(&self, object: Object) -> Option<Result<Tensor, Error>> {
+        let view = Tensor::view(object, &self.storages)?;
+        Some(view.map_err(|(fault, at)| self.locate(Error::fault(fault, at))))
+    }
+
+    /// The storage that one of its objects is, if it is one that can be read.
+    #[must_use]
+    pub fn storage_of(&self, object: Object) -> Option<&Storage> {
+        Some(self.storages.get(self.storages.of(object)?.ok()?.id))
+    }
+
+    /// The dtype of the class that a storage was saved as; none for untyped ones.
+    #[must_use]
+    pub fn storage_dtype(&self, object: Object) -> Option<DType> {
+        self.storages.of(object)?.ok()?.dtype
     }
 
     // The bytes of storages.

@@ -185,13 +185,16 @@ impl Error {
             Kind::Io(_) => Category::Io,
             Kind::Container(why) => why.category(),
             Kind::Pickle(why) => why.category(),
-            Kind::NotACheckpoint(_) | Kind::BadTensor(Fault::Unsupported(_)) => Category::Unsupported,
-            Kind::MissingMember | Kind::SeveralRoots | Kind::ByteOrder | Kind::BadTensor(_) => Category::Malformed,
+            Kind::NotACheckpoint(_)
+            | Kind::BadTensor(Fault::Unsupported(_))
+            | Kind::WrongDType { .. } => Category::Unsupported,
+            Kind::MissingMember | Kind::SeveralRoots | Kind::ByteOrder | Kind::BadTensor(_) => {
+                Category::Malformed
+            }
             Kind::NoSuchTensor(_)
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
             | Kind::NotAModule(_) => Category::Missing,
-            Kind::WrongDType { .. } => Category::Unsupported,
             Kind::Over(_) => Category::OverLimit,
         }
     }
@@ -226,7 +229,9 @@ impl fmt::Display for Fault {
             }
             Self::NoStorage(key) => write!(f, "the file has no data for its storage {key:?}"),
             Self::Unsupported(what) => write!(f, "{what} is not supported yet"),
-            Self::ChangedLater => f.write_str("an argument was changed after the call that used it"),
+            Self::ChangedLater => {
+                f.write_str("an argument was changed after the call that used it")
+            }
         }
     }
 }

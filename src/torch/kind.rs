@@ -55,7 +55,8 @@ impl ObjectKind {
         if !pairs.is_empty() && pairs.iter().all(named_tensor) {
             return Ok(Self::StateDict);
         }
-        let holds = object.reach().any(|object| is_tensor(object) || Module::view(object).is_some());
+        let holds =
+            object.reach().any(|object| is_tensor(object) || Module::view(object).is_some());
         Ok(if holds { Self::Checkpoint } else { Self::Object })
     }
 }

@@ -57,16 +57,19 @@ impl Entry {
     /// # Errors
     /// Why it cannot be read.
     pub fn tensor(&self) -> Result<&Tensor, Error> {
-        self.tensor.as_ref().map_err(|(fault, at)| {
-            Error::fault(fault.clone(), *at).in_tensor(&self.name)
-        })
+        self.tensor
+            .as_ref()
+            .map_err(|(fault, at)| Error::fault(fault.clone(), *at).in_tensor(&self.name))
     }
 
     /// The view with the means to read it; `checkpoint` is the one that was listed.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn on<'file>(&'file self, checkpoint: &'file Checkpoint) -> Result<TensorRef<'file>, Error> {
+    pub fn on<'file>(
+        &'file self,
+        checkpoint: &'file Checkpoint,
+    ) -> Result<TensorRef<'file>, Error> {
         let tensor = self.tensor().map_err(|why| checkpoint.locate(why))?;
         Ok(TensorRef::new(checkpoint, &self.name, tensor))
     }
@@ -116,6 +119,11 @@ impl List {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
     }
 
     /// The one of this name.
@@ -249,7 +257,11 @@ impl<'graph> Walk<'graph, '_> {
         let mut known: HashSet<NodeId> = HashSet::new();
         for entry in module::state_dict(module, self.budget)?.entries {
             known.insert(entry.object.id());
-            self.member(entry.object, join(&prefix, &entry.name), entry.role)?;
+            // Classes may add what is no tensor to their state dicts.
+            let other = matches!(entry.role, Role::Attribute | Role::Constant(_));
+            if !other || Tensor::view(entry.object, self.storages).is_some() {
+                self.member(entry.object, join(&prefix, &entry.name), entry.role)?;
+            }
         }
         if self.scope == Scope::StateDict || !self.on_path.insert(module.id()) {
             return Ok(());
@@ -272,7 +284,10 @@ impl<'graph> Walk<'graph, '_> {
 
     fn member(&mut self, object: Object, name: String, role: Role) -> Result<(), Error> {
         let tensor = Tensor::view(object, self.storages).unwrap_or_else(|| {
-            let what = format!("a {} in the place of a tensor", object.kind());
+            let what = match role {
+                Role::Number => "a tensor that PyTorch makes of a number when asked".to_owned(),
+                _ => format!("a {} in the place of a tensor", object.kind()),
+            };
             Err((Fault::Unsupported(what.into()), object.offset()))
         });
         self.add(object, name, Some(role), tensor)
@@ -322,7 +337,12 @@ impl<'graph> Walk<'graph, '_> {
 fn holds(object: Object) -> bool {
     matches!(
         object.value(),
-        Value::Tuple(_) | Value::List(_) | Value::Set(_) | Value::FrozenSet(_) | Value::Dict(_) | Value::Recipe(_)
+        Value::Tuple(_)
+            | Value::List(_)
+            | Value::Set(_)
+            | Value::FrozenSet(_)
+            | Value::Dict(_)
+            | Value::Recipe(_)
     )
 }
 
@@ -370,10 +390,15 @@ fn step_into<'graph, 'path>(
         }
     };
     if let Some(module) = Module::view(object) {
-        for part in [module.children(budget)?, module.parameters(budget)?, module.buffers(budget)?] {
-            part.iter().for_each(|(name, child)| offer(name, *child));
+        for part in [module.children(budget)?, module.parameters(budget)?, module.buffers(budget)?]
+        {
+            for (name, child) in part {
+                offer(&name, child);
+            }
         }
-        module.attributes(budget)?.iter().for_each(|(name, child)| offer(name, *child));
+        for (name, child) in module.attributes(budget)? {
+            offer(&name, child);
+        }
     }
     for (key, child) in mapping::pairs(object, budget)?.unwrap_or_default() {
         offer(&module::name_of(key), child);
@@ -387,6 +412,8 @@ fn step_into<'graph, 'path>(
     let items = object.items().or_else(|| recipe?.args().as_tuple());
     let index = path.split('.').next().unwrap_or(path);
     let item = index.parse().ok().and_then(|index| items?.get(index));
-    item.into_iter().for_each(|item| offer(index, item));
+    if let Some(item) = item {
+        offer(index, item);
+    }
     Ok(found)
 }

@@ -49,7 +49,7 @@ impl Checkpoint {
     }
 }
 
-impl<'file> Model<'file> {
+impl Model<'_> {
     /// The text that `print(model)` shows.
     ///
     /// # Errors

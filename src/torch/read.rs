@@ -180,16 +180,13 @@ impl<'file> TensorRef<'file> {
         first: u64,
         out: &mut [u8],
     ) -> Result<(), Error> {
-        match region {
-            Some((view, bytes)) => {
-                let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
-                view.copy(bytes, first, out);
-            }
-            None => {
-                let at = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
-                let read = self.checkpoint.read_at(self.storage(), at, out);
-                read.map_err(|why| why.in_tensor(self.name))?;
-            }
+        if let Some((view, bytes)) = region {
+            let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
+            view.copy(bytes, first, out);
+        } else {
+            let at = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
+            let read = self.checkpoint.read_at(self.storage(), at, out);
+            read.map_err(|why| why.in_tensor(self.name))?;
         }
         if self.is_swapped() {
             self.swap(out);
@@ -238,7 +235,8 @@ impl<'file> TensorRef<'file> {
         let width = usize::try_from(width).unwrap_or(1);
         for (index, component) in bytes.chunks_exact_mut(width).enumerate() {
             let imaginary = pairs && index % 2 == 1;
-            if let Some(top) = component.last_mut().filter(|_| self.neg != (self.conj && imaginary)) {
+            if let Some(top) = component.last_mut().filter(|_| self.neg != (self.conj && imaginary))
+            {
                 *top ^= 0x80;
             }
         }

@@ -145,15 +145,15 @@ fn parameter(args: Items<'_>) -> Result<(Object<'_>, Flags), Fault> {
 }
 
 /// `(function, class, arguments, state)`: the same call, its result given a class.
-fn from_type<'graph>(
-    args: Items<'graph>,
-    from: Object<'graph>,
-) -> Result<Call<'graph>, Fault> {
+fn from_type<'graph>(args: Items<'graph>, from: Object<'graph>) -> Result<Call<'graph>, Fault> {
     let Some([function, _class, inner, _state]) = args.array() else {
         return Err(Fault::Arguments("a tensor subclass takes 4 arguments"));
     };
     let Some(global) = function.as_global() else {
-        return Err(Fault::NotA { wanted: "a function that makes tensors", found: function.kind() });
+        return Err(Fault::NotA {
+            wanted: "a function that makes tensors",
+            found: function.kind(),
+        });
     };
     let function = Function::named(global)
         .ok_or_else(|| Fault::Unsupported(format!("a tensor made by {global}").into()))?;
@@ -254,7 +254,8 @@ fn is_torch_size(global: Global) -> bool {
 }
 
 fn unsigned(object: Object) -> Result<u64, Fault> {
-    let value = object.as_int().ok_or(Fault::NotA { wanted: "an integer", found: object.kind() })?;
+    let value =
+        object.as_int().ok_or(Fault::NotA { wanted: "an integer", found: object.kind() })?;
     u64::try_from(value).map_err(|_| Fault::Negative(value))
 }
 

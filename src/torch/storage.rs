@@ -70,17 +70,20 @@ impl Storages {
     pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Option<u64>) -> Self {
         let mut found = Self::default();
         for object in graph.objects() {
-            if let Value::Persistent(id) = object.value() {
-                if let Some(claim) = Claim::of(id) {
-                    let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
-                    found.by_node.insert(object.id(), typed);
-                }
+            let Value::Persistent(id) = object.value() else { continue };
+            if let Some(claim) = Claim::of(id) {
+                let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
+                found.by_node.insert(object.id(), typed);
             }
         }
         found
     }
 
-    fn admit(&mut self, claim: &Claim, nbytes: impl Fn(&str) -> Option<u64>) -> Result<Typed, Fault> {
+    fn admit(
+        &mut self,
+        claim: &Claim,
+        nbytes: impl Fn(&str) -> Option<u64>,
+    ) -> Result<Typed, Fault> {
         let has = match self.by_key.get(&*claim.key) {
             Some(id) => self.get(*id).nbytes(),
             None => nbytes(&claim.key).ok_or_else(|| Fault::NoStorage(claim.key.clone()))?,
@@ -121,11 +124,8 @@ impl Storages {
     /// An id of another checkpoint names any storage or an empty one.
     #[must_use]
     pub fn get(&self, id: StorageId) -> &Storage {
-        static NONE: std::sync::LazyLock<Storage> = std::sync::LazyLock::new(|| Storage {
-            key: "".into(),
-            device: "".into(),
-            nbytes: 0,
-        });
+        static NONE: std::sync::LazyLock<Storage> =
+            std::sync::LazyLock::new(|| Storage { key: "".into(), device: "".into(), nbytes: 0 });
         self.all.get(id.index()).unwrap_or(&NONE)
     }
 }

@@ -43,16 +43,20 @@ impl Strided {
         if size == 0 || out.is_empty() {
             return;
         }
-        let mut odometer = Odometer::new(outer, first / size);
-        let mut skip = first % size;
+        let mut odometer = Odometer::new(outer, first.checked_div(size).unwrap_or(0));
+        let mut skip = first.checked_rem(size).unwrap_or(0);
         let mut out = out;
         while !out.is_empty() {
-            let count = size.saturating_sub(skip).min(out.len() / self.width);
+            let count =
+                size.saturating_sub(skip).min(out.len().checked_div(self.width).unwrap_or(0));
             if count == 0 {
                 return;
             }
             let (row, rest) = out.split_at_mut(count.saturating_mul(self.width));
-            let start = self.offset.saturating_add(odometer.offset).saturating_add(skip.saturating_mul(step));
+            let start = self
+                .offset
+                .saturating_add(odometer.offset)
+                .saturating_add(skip.saturating_mul(step));
             copy_row(from.get(start..).unwrap_or_default(), step, self.width, row);
             skip = 0;
             out = rest;

@@ -1,14 +1,15 @@
 //! Strided tensors: views whose every element is proven to lie in its storage.
 
+use super::DType;
 use super::error::Fault;
 use super::storage::StorageId;
-use super::DType;
 use crate::pickle::NodeId;
 
 /// A strided view of a storage. One that exists lies inside its storage.
 ///
 /// Source: PyTorch `at::detail::computeStorageNbytes` for the bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "PyTorch's flags, each independent")]
 pub struct Tensor {
     storage: StorageId,
     dtype: DType,
@@ -50,7 +51,7 @@ impl Tensor {
         let numel = product(&shape)?;
         numel.checked_mul(dtype.width()).ok_or(Fault::Overflow)?;
         let needs = reach(offset, &shape, &stride)?;
-        let has = nbytes / dtype.width();
+        let has = nbytes.checked_div(dtype.width()).unwrap_or(0);
         if needs > has {
             return Err(Fault::OutOfStorage { needs, has });
         }

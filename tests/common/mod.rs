@@ -1,5 +1,13 @@
 //! The fixtures that real PyTorch made, and what it said of them.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(unreachable_pub, dead_code, reason = "each test uses its part")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -36,10 +44,7 @@ pub fn records() -> Vec<Record> {
 }
 
 /// A zip archive with every member changed by `change`, or left out.
-pub fn rezip(
-    bytes: &[u8],
-    mut change: impl FnMut(&str, Vec<u8>) -> Option<Vec<u8>>,
-) -> Vec<u8> {
+pub fn rezip(bytes: &[u8], mut change: impl FnMut(&str, Vec<u8>) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut from = ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut to = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);

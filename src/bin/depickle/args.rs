@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// the policy), or wrong usage.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
-pub struct Args {
+pub(crate) struct Args {
     /// When to use colours; NO_COLOR is honoured.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// One screen about a file: what it holds, what made it, what it would call.
     Info(Info),
     /// Every tensor: name, dtype, shape, size.
@@ -38,7 +38,7 @@ pub enum Verb {
 }
 
 #[derive(clap::Args)]
-pub struct Info {
+pub(crate) struct Info {
     /// Files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -53,7 +53,8 @@ pub struct Info {
 }
 
 #[derive(clap::Args)]
-pub struct Ls {
+#[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
+pub(crate) struct Ls {
     /// Files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -90,7 +91,7 @@ pub struct Ls {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
+pub(crate) enum Sort {
     /// By name.
     Name,
     /// The largest first.
@@ -98,18 +99,12 @@ pub enum Sort {
 }
 
 #[derive(clap::Args)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// A file; `-` is standard input.
     pub file: PathBuf,
     /// Levels of modules to show below the root.
     #[arg(long, value_name = "N")]
     pub depth: Option<usize>,
-    /// Parameters and their bytes for each module.
-    #[arg(long)]
-    pub params: bool,
-    /// Other attributes of each module, too.
-    #[arg(long)]
-    pub attrs: bool,
     /// One JSON document.
     #[arg(long)]
     pub json: bool,
@@ -120,7 +115,7 @@ pub struct Tree {
 }
 
 #[derive(clap::Args)]
-pub struct Show {
+pub(crate) struct Show {
     /// A file; `-` is standard input.
     pub file: PathBuf,
     /// Levels of objects to show.
@@ -140,7 +135,7 @@ pub struct Show {
 
 /// Which object of the file.
 #[derive(clap::Args)]
-pub struct Key {
+pub(crate) struct Key {
     /// Go into a nested object: keys and indices joined by dots.
     #[arg(long, value_name = "PATH")]
     pub key: Option<String>,
@@ -148,7 +143,7 @@ pub struct Key {
 
 /// Which tensors, and how their names change.
 #[derive(clap::Args)]
-pub struct Names {
+pub(crate) struct Names {
     /// Cut this off the front of names, as often as it stands there.
     #[arg(long, value_name = "PREFIX")]
     pub strip_prefix: Vec<String>,
@@ -162,7 +157,7 @@ pub struct Names {
 
 /// How files are read.
 #[derive(clap::Args)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Which globals a file may mention. Nothing of it runs under any policy.
     #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Reading")]
     pub policy: Preset,
@@ -179,7 +174,7 @@ pub struct Reading {
 
 /// The policies, from strict to lax.
 #[derive(Clone, Copy, Default, ValueEnum)]
-pub enum Preset {
+pub(crate) enum Preset {
     /// What torch.load(weights_only=True) accepts, nothing else.
     WeightsOnly,
     /// Calls only from the whitelist; instances of any class, as inert data.
@@ -192,7 +187,7 @@ pub enum Preset {
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal.
     #[default]
     Auto,
@@ -203,7 +198,7 @@ pub enum Color {
 }
 
 impl Color {
-    pub fn apply(self) {
+    pub(crate) fn apply(self) {
         let choice = match self {
             Self::Auto => return,
             Self::Always => anstream::ColorChoice::Always,
@@ -225,6 +220,7 @@ fn size(text: &str) -> Result<u64, String> {
         "T" | "TB" | "TIB" => 40,
         _ => return Err(format!("{unit:?} is no unit; use K, M, G or T")),
     };
-    let count: u64 = digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
+    let count: u64 =
+        digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
     count.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }

@@ -1,9 +1,9 @@
 //! `info`: one screen about a file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
-use depickle::pickle::{Global, Object, Policy};
+use depickle::pickle::{Global, Object, Positions};
 use depickle::python::policy;
 use depickle::torch::{Checkpoint, Container, Error, ObjectKind, Role, Scope, Tensor};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::args::Info;
 use crate::input::label;
 use crate::output::{self, Answer, Failure, Form, Part, count, human, printable};
 
-pub fn run(args: &Info) -> Result<Answer, Failure> {
+pub(crate) fn run(args: &Info) -> Result<Answer, Failure> {
     let form = Form::new(args.json, args.jsonl);
     output::each_file(&args.files, form, |file| {
         let checkpoint = args.reading.open(file)?;
@@ -91,7 +91,12 @@ impl Facts {
             dtypes: BTreeMap::new(),
             devices: BTreeMap::new(),
             storages: checkpoint.storages().all().len(),
-            storage_bytes: checkpoint.storages().all().iter().map(|storage| storage.nbytes()).sum(),
+            storage_bytes: checkpoint
+                .storages()
+                .all()
+                .iter()
+                .map(depickle::torch::Storage::nbytes)
+                .sum(),
             shared: 0,
             globals: Globals::of(checkpoint),
             findings: checkpoint.findings().iter().map(ToString::to_string).collect(),
@@ -161,7 +166,10 @@ impl Facts {
         let class = self.root_class.as_deref().map_or(String::new(), |class| format!(": {class}"));
         lines.add("holds", &format!("{}{}", holds(self.kind), printable(&class)));
         let file = human(self.file_bytes);
-        lines.add("container", &format!("{}, {file}, protocol {}", container(self.container), self.protocol));
+        lines.add(
+            "container",
+            &format!("{}, {file}, protocol {}", container(self.container), self.protocol),
+        );
         lines.add("tensors", &self.tensors_line());
         if self.parameters.names > 0 {
             let (elements, bytes) = (count(self.parameters.elements), human(self.parameters.bytes));
@@ -217,12 +225,12 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
 fn counts<K: AsRef<str>>(counts: &BTreeMap<K, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().map(|(key, count)| (key.as_ref(), *count)).collect();
     counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    match counts[..] {
-        [(only, _)] => only.to_owned(),
-        _ => {
-            let counts: Vec<_> = counts.iter().map(|(key, n)| format!("{key} ×{}", count(*n))).collect();
-            counts.join(", ")
-        }
+    if let [(only, _)] = counts[..] {
+        only.to_owned()
+    } else {
+        let counts: Vec<_> =
+            counts.iter().map(|(key, n)| format!("{key} ×{}", count(*n))).collect();
+        counts.join(", ")
     }
 }
 
@@ -244,7 +252,7 @@ const fn container(container: Container) -> &'static str {
     }
 }
 
-/// The globals a file mentions, by what the whitelist says of them.
+/// The globals a file mentions, by what the tables say of them.
 struct Globals {
     total: usize,
     unknown: Vec<String>,
@@ -254,28 +262,42 @@ struct Globals {
 impl Globals {
     fn of(checkpoint: &Checkpoint) -> Self {
         let globals = checkpoint.graph().reach().filter_map(Object::as_global);
-        let globals: HashSet<Global> = globals.collect();
-        let refused = |policy: &Policy| {
-            let refused = globals.iter().filter(|global| !policy.admits_anywhere(**global));
-            refused.map(ToString::to_string).collect::<Vec<_>>()
-        };
-        Self {
-            total: globals.len(),
-            unknown: refused(policy::strict()),
-            forbidden: refused(policy::models()),
+        let globals: BTreeSet<_> = globals.map(|global| (global.module, global.name)).collect();
+        let mut found = Self { total: globals.len(), unknown: Vec::new(), forbidden: Vec::new() };
+        for (module, name) in globals {
+            let global = Global { module, name };
+            if policy::models().admits(global) == Positions::NONE {
+                found.forbidden.push(global.to_string());
+            } else if !policy::is_whitelisted(global) {
+                found.unknown.push(global.to_string());
+            }
         }
+        found
     }
 
     fn json(&self) -> Value {
+        let other = self.unknown.len().saturating_add(self.forbidden.len());
         json!({
             "count": self.total,
-            "whitelisted": self.total.saturating_sub(self.unknown.len()),
+            "whitelisted": self.total.saturating_sub(other),
             "unknown": self.unknown,
             "forbidden": self.forbidden,
         })
     }
 
     fn text(&self) -> String {
-        String::new()
+        let mut parts = vec![count(self.total as u64)];
+        if self.unknown.is_empty() && self.forbidden.is_empty() {
+            parts.push("all whitelisted".to_owned());
+        }
+        for (what, names) in [("FORBIDDEN", &self.forbidden), ("off the whitelist", &self.unknown)]
+        {
+            if !names.is_empty() {
+                let shown: Vec<String> = names.iter().take(4).map(|name| printable(name)).collect();
+                let more = if names.len() > 4 { ", …" } else { "" };
+                parts.push(format!("{} {what} ({}{more})", names.len(), shown.join(", ")));
+            }
+        }
+        parts.join(", ")
     }
 }

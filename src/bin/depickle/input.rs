@@ -1,7 +1,7 @@
 //! Opening what the command line names.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use depickle::Limits;
 use depickle::pickle::{Object, Pattern, Policy, Positions, Rule, glob_matches};
@@ -11,7 +11,7 @@ use depickle::torch::{Checkpoint, Error, Options};
 use crate::args::{Key, Names, Preset, Reading};
 
 impl Reading {
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let mut limits = Limits::default();
         if let Some(bytes) = self.max_memory {
             limits = limits.with_memory(bytes);
@@ -33,7 +33,7 @@ impl Reading {
     }
 
     /// Opens a file for positioned reads, or standard input in memory.
-    pub fn open(&self, path: &Path) -> Result<Checkpoint, Error> {
+    pub(crate) fn open(&self, path: &Path) -> Result<Checkpoint, Error> {
         let options = self.options();
         if path != Path::new("-") {
             return options.open(path);
@@ -47,14 +47,19 @@ fn spool(most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::stdin().lock().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        let why = format!("standard input has more than {most} bytes: raise --max-memory, or name a file");
+        let why = format!(
+            "standard input has more than {most} bytes: raise --max-memory, or name a file"
+        );
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)
 }
 
 impl Key {
-    pub fn object<'file>(&self, checkpoint: &'file Checkpoint) -> Result<Object<'file>, Error> {
+    pub(crate) fn object<'file>(
+        &self,
+        checkpoint: &'file Checkpoint,
+    ) -> Result<Object<'file>, Error> {
         match &self.key {
             Some(path) => checkpoint.at(path),
             None => Ok(checkpoint.root()),
@@ -64,11 +69,13 @@ impl Key {
 
 impl Names {
     /// What a tensor is to be called; none if it was not asked for.
-    pub fn name<'name>(&self, name: &'name str) -> Option<&'name str> {
+    pub(crate) fn name<'name>(&self, name: &'name str) -> Option<&'name str> {
         let mut short = name;
-        while let Some(shorter) = self.strip_prefix.iter().find_map(|prefix| {
-            short.strip_prefix(prefix.as_str()).filter(|_| !prefix.is_empty())
-        }) {
+        while let Some(shorter) = self
+            .strip_prefix
+            .iter()
+            .find_map(|prefix| short.strip_prefix(prefix.as_str()).filter(|_| !prefix.is_empty()))
+        {
             short = shorter;
         }
         let matches = |glob: &String| glob_matches(glob.as_bytes(), short.as_bytes());
@@ -78,6 +85,6 @@ impl Names {
 }
 
 /// What a path is called in output.
-pub fn label(path: &PathBuf) -> String {
+pub(crate) fn label(path: &Path) -> String {
     path.display().to_string()
 }

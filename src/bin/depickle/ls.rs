@@ -1,5 +1,7 @@
 //! `ls`: every tensor.
 
+use std::fmt::Write;
+
 use depickle::torch::{Checkpoint, Entry, Error, Scope, TensorRef};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +11,7 @@ use crate::input::label;
 use crate::output::{self, Answer, Failure, Form, Part, Table, count, human, printable};
 use crate::progress::Progress;
 
-pub fn run(args: &Ls) -> Result<Answer, Failure> {
+pub(crate) fn run(args: &Ls) -> Result<Answer, Failure> {
     let form = Form::new(args.json, args.jsonl);
     output::each_file(&args.files, form, |file| {
         let checkpoint = args.reading.open(file)?;
@@ -24,7 +26,7 @@ pub fn run(args: &Ls) -> Result<Answer, Failure> {
             _ => Part::Json(json!({
                 "path": label(file),
                 "container": checkpoint.container().name(),
-                "kind": checkpoint.kind_of(object).name(),
+                "kind": checkpoint.kind_of(object)?.name(),
                 "root_class": checkpoint.class_of(object),
                 "chosen": { "key": args.key.key, "strip_prefix": args.names.strip_prefix },
                 "tensors": rows.iter().filter_map(Row::json).collect::<Vec<_>>(),
@@ -50,7 +52,7 @@ fn rows<'file>(
 ) -> Vec<Row<'file>> {
     let named = entries.iter().filter_map(|entry| Some((args.names.name(entry.name())?, entry)));
     let named: Vec<_> = named.collect();
-    let bytes = |entry: &Entry| entry.tensor().map_or(0, |tensor| tensor.nbytes());
+    let bytes = |entry: &Entry| entry.tensor().map_or(0, depickle::torch::Tensor::nbytes);
     let total = named.iter().map(|(_, entry)| bytes(entry)).sum();
     let progress = Progress::new("hashing", total, args.sha256 && !args.no_progress);
     let mut rows: Vec<Row> = named
@@ -79,7 +81,11 @@ fn hash(tensor: TensorRef, progress: &Progress) -> Result<String, Error> {
         progress.advance(chunk.len());
         Ok::<(), Error>(())
     })?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
 }
 
 impl Row<'_> {
@@ -100,9 +106,8 @@ impl Row<'_> {
 
     fn cells(&self, args: &Ls) -> Vec<String> {
         let name = printable(self.name);
-        let (tensor, sha256) = match &self.found {
-            Ok(found) => found,
-            Err(_) => return vec![name, "unreadable".to_owned()],
+        let Ok((tensor, sha256)) = &self.found else {
+            return vec![name, "unreadable".to_owned()];
         };
         let role = self.entry.role().map_or("-", |role| role.name());
         let mut cells = vec![
@@ -134,7 +139,9 @@ fn text(args: &Ls, rows: &[Row]) -> String {
         let hash = args.sha256.then_some("sha256");
         table.header(plain.into_iter().chain(long).chain(hash));
     }
-    rows.iter().for_each(|row| table.row(row.cells(args)));
+    for row in rows {
+        table.row(row.cells(args));
+    }
     let mut text = table.to_string();
     if args.total {
         let tensors = rows.iter().filter_map(|row| row.found.as_ref().ok());
@@ -142,7 +149,7 @@ fn text(args: &Ls, rows: &[Row]) -> String {
             (numel.saturating_add(tensor.numel()), bytes.saturating_add(tensor.nbytes()))
         });
         let (len, numel, bytes) = (count(rows.len() as u64), count(numel), human(bytes));
-        text.push_str(&format!("{len} tensors, {numel} elements, {bytes}\n"));
+        let _ = writeln!(text, "{len} tensors, {numel} elements, {bytes}");
     }
     text
 }

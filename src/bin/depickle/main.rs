@@ -9,6 +9,7 @@ mod progress;
 mod show;
 mod tensor;
 mod tree;
+mod tree_json;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use depickle::python::json;
 use depickle::torch::Error;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ impl From<Answer> for ExitCode {
 }
 
 /// Why a command could not go on.
-pub enum Failure {
+pub(crate) enum Failure {
     /// Standard output was closed.
     Pipe,
     Other(String),
@@ -37,6 +38,7 @@ impl From<io::Error> for Failure {
     fn from(why: io::Error) -> Self {
         match why.kind() {
             io::ErrorKind::BrokenPipe => Self::Pipe,
+            io::ErrorKind::Other => Self::Other(why.to_string()),
             _ => Self::Other(format!("cannot write: {why}")),
         }
     }
@@ -49,7 +51,9 @@ impl From<Error> for Failure {
 }
 
 /// Writes to standard output, buffered, and answers that all is well.
-pub fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Answer, Failure> {
+pub(crate) fn stdout(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Answer, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     write(&mut out)?;
     out.flush()?;
@@ -57,28 +61,28 @@ pub fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<An
 }
 
 /// A line on standard error, beginning `error:`.
-pub fn error(why: &str) {
+pub(crate) fn error(why: &str) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     // Nobody is left to tell if this fails.
     let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {why}");
 }
 
 /// A line on standard error that tells what was chosen for the user.
-pub fn note(what: &str) {
+pub(crate) fn note(what: &str) {
     let style = anstyle::AnsiColor::Cyan.on_default();
     let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {what}");
 }
 
 /// How several documents are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     Text,
     Json,
     JsonLines,
 }
 
 impl Form {
-    pub const fn new(json: bool, jsonl: bool) -> Self {
+    pub(crate) const fn new(json: bool, jsonl: bool) -> Self {
         match (json, jsonl) {
             (true, _) => Self::Json,
             (_, true) => Self::JsonLines,
@@ -87,15 +91,23 @@ impl Form {
     }
 }
 
+/// What could not be written as JSON, as an error of the output.
+pub(crate) fn json_error(why: json::Error) -> io::Error {
+    match why {
+        json::Error::Io(why) => why,
+        json::Error::Over(why) => io::Error::other(why),
+    }
+}
+
 /// What a command has to say about one file.
-pub enum Part {
+pub(crate) enum Part {
     Text(String),
     Json(Value),
 }
 
 /// Runs a command over files: what it says goes to standard output, a document a file or a
 /// list of them; errors go to standard error, and one file's never stop the others.
-pub fn each_file(
+pub(crate) fn each_file(
     files: &[PathBuf],
     form: Form,
     mut each: impl FnMut(&PathBuf) -> Result<(Part, Vec<String>), Error>,
@@ -146,16 +158,16 @@ fn error_json(path: &str, why: &Error) -> Value {
 
 /// Rows of cells, each column as wide as its widest cell.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn header<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn header<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         self.rows.push(cells.into_iter().map(str::to_uppercase).collect());
     }
 
-    pub fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 }
@@ -170,7 +182,8 @@ impl fmt::Display for Table {
             }
         }
         for row in &self.rows {
-            let (last, others) = row.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+            let (last, others) =
+                row.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
             for (cell, width) in others.iter().zip(&widths) {
                 write!(f, "{cell:width$}  ")?;
             }
@@ -182,7 +195,7 @@ impl fmt::Display for Table {
 
 /// Bytes for people: three digits and a unit of 1,024s.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -198,7 +211,7 @@ pub fn human(bytes: u64) -> String {
 }
 
 /// Counts for people: thousands set apart.
-pub fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -212,7 +225,7 @@ pub fn count(number: u64) -> String {
 }
 
 /// Text from a file, made safe for a terminal: control characters are escaped.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() {

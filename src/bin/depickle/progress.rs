@@ -5,18 +5,19 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar over bytes, on standard error.
-pub struct Progress(ProgressBar);
+pub(crate) struct Progress(ProgressBar);
 
 /// Work that is done sooner shows no bar.
 const PATIENCE: u64 = 64 << 20;
 
 impl Progress {
     /// A bar for `total` bytes; hidden unless `wanted`, on a terminal, and worth it.
-    pub fn new(what: &'static str, total: u64, wanted: bool) -> Self {
+    pub(crate) fn new(what: &'static str, total: u64, wanted: bool) -> Self {
         if !wanted || total < PATIENCE {
             return Self(ProgressBar::hidden());
         }
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let bar =
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
         let style = ProgressStyle::with_template(
             "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
         );
@@ -28,7 +29,7 @@ impl Progress {
         Self(bar)
     }
 
-    pub fn advance(&self, bytes: usize) {
+    pub(crate) fn advance(&self, bytes: usize) {
         self.0.inc(bytes as u64);
     }
 }

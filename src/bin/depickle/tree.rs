@@ -1,19 +1,16 @@
 //! `tree`: the modules of a whole model, or what the names of a state dict imply.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
-
 use depickle::Budget;
-use depickle::pickle::{NodeId, Object};
-use depickle::torch::module::{Module, Style};
-use depickle::torch::{Checkpoint, Error, List, Model, Scope};
-use serde_json::{Value, json};
+use depickle::pickle::Object;
+use depickle::python::mapping;
+use depickle::torch::module::Style;
+use depickle::torch::{Checkpoint, Error, List, Scope};
 
 use crate::args::Tree;
 use crate::input::label;
-use crate::output::{self, Answer, Failure, count, human, note, printable};
+use crate::output::{self, Answer, Failure, note, printable};
 
-pub fn run(args: &Tree) -> Result<Answer, Failure> {
+pub(crate) fn run(args: &Tree) -> Result<Answer, Failure> {
     let checkpoint = args.reading.open(&args.file)?;
     let object = chosen(args, &checkpoint)?;
     match checkpoint.module_in(object) {
@@ -36,9 +33,24 @@ pub fn run(args: &Tree) -> Result<Answer, Failure> {
     }
 }
 
-/// The object asked for; else the only module in a checkpoint, which is said.
+/// The object asked for; else the one module that a checkpoint holds, which is said.
 fn chosen<'file>(args: &Tree, checkpoint: &'file Checkpoint) -> Result<Object<'file>, Failure> {
-    Ok(args.key.object(checkpoint)?)
+    let object = args.key.object(checkpoint)?;
+    if args.key.key.is_some() || checkpoint.module_in(object).is_ok() {
+        return Ok(object);
+    }
+    let mut budget = Budget::new(checkpoint.limits().clone());
+    let pairs = mapping::pairs(object, &mut budget).map_err(Error::from)?.unwrap_or_default();
+    let is_module = |pair: &&mapping::Pair<'file>| checkpoint.module_in(pair.1).is_ok();
+    let modules: Vec<_> = pairs.iter().filter(is_module).collect();
+    match modules[..] {
+        [(key, module)] => {
+            let key = printable(key.as_str().unwrap_or("?"));
+            note(&format!("the model at key {key:?} is shown; --key chooses another object"));
+            Ok(*module)
+        }
+        _ => Ok(object),
+    }
 }
 
 /// Levels shown of dotted names; what is below stays one name.
@@ -51,7 +63,8 @@ fn names(list: &List, checkpoint: &Checkpoint, depth: Option<usize>) -> String {
     let mut open: Vec<&str> = Vec::new();
     for entry in list {
         let parts: Vec<&str> = entry.name().splitn(levels, '.').collect();
-        let (leaf, folders) = parts.split_last().map_or(("", &[][..]), |(leaf, rest)| (*leaf, rest));
+        let (leaf, folders) =
+            parts.split_last().map_or(("", &[][..]), |(leaf, rest)| (*leaf, rest));
         let same = open.iter().zip(folders).take_while(|(a, b)| a == b).count();
         open.truncate(same);
         for folder in folders.iter().skip(same) {

@@ -71,6 +71,15 @@ impl<'graph> Object<'graph> {
         self.id
     }
 
+    /// Its place among [`Graph::objects`]; none for constants and small integers.
+    #[must_use]
+    pub const fn index(self) -> Option<usize> {
+        match self.id.place() {
+            Place::Arena(index) => Some(index),
+            _ => None,
+        }
+    }
+
     /// The graph it belongs to.
     #[must_use]
     pub const fn graph(self) -> &'graph Graph {

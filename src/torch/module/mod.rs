@@ -79,6 +79,7 @@ impl<'graph> Module<'graph> {
             return Some(Self { object, form: Form::Wrapped(wrapped) });
         }
         match state {
+            Some(Value::Dict(_)) if class.keeps_no_dicts() => Some(built),
             Some(Value::Tuple(items)) => {
                 let names = class.tuple_state(items.len())?;
                 Some(Self { object, form: Form::Tuple(items, names) })

@@ -60,6 +60,14 @@ def saved(model, protocol):
     return buffer, archive.read(pkl), storages
 
 
+def saved_script(model, _protocol):
+    """`data.pkl` of a TorchScript archive."""
+    buffer = io.BytesIO()
+    torch.jit.save(model, buffer)
+    archive = zipfile.ZipFile(buffer)
+    return buffer, archive.read(next(n for n in archive.namelist() if n.endswith("data.pkl"))), {}
+
+
 def saved_legacy(model, protocol):
     """The fourth pickle of the format before 1.6, which wraps classes with their source."""
     buffer = io.BytesIO()
@@ -89,6 +97,8 @@ def write(out, name, model, protocol=2, save=saved):
         "parameters": [n for n, _ in model.named_parameters()],
         "buffers": [n for n, _ in model.named_buffers()],
     }
+    whole = [p for p in model.parameters() if not isinstance(p, nn.parameter.UninitializedTensorMixin)]
+    record["counts"] = [sum(p.numel() for p in whole), sum(p.numel() for p in whole if p.requires_grad)]
     if again != expected:
         record["before"] = expected
     if any(sign in again for sign in ("tensor(", "min_val=", "scale=")):
@@ -273,6 +283,9 @@ def container_cases():
         case("containers", "compiled", torch.compile(MLP(), backend="eager"))
     except Exception as error:
         print("no compile", error, file=sys.stderr)
+    case("containers", "script", torch.jit.trace(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval(),
+                                                 torch.zeros(1, 1, 2, 2)))
+    case("containers", "scripted", torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ModuleList([nn.ReLU()])[0])))
     from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
     case("containers", "checkpointed", nn.Sequential(checkpoint_wrapper(nn.Linear(2, 2)), nn.ReLU()))
@@ -570,7 +583,9 @@ def main():
         for name, model in CASES[group]:
             try:
                 model = model() if callable(model) and not isinstance(model, nn.Module) else model
-                if not args.forms:
+                if isinstance(model, torch.jit.ScriptModule):
+                    write(args.out, name, model, save=saved_script)
+                elif not args.forms:
                     write(args.out, name, model)
                 for protocol in range(6 if args.forms else 0):
                     write(args.out, f"{name}_p{protocol}", model, protocol)

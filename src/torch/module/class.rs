@@ -130,6 +130,11 @@ impl<'graph> Class<'graph> {
         moved.unwrap_or(Cow::Borrowed(&self.module))
     }
 
+    /// Whether it is a TorchScript type.
+    pub(super) fn is_script(&self) -> bool {
+        self.module.starts_with("__torch__") && !self.module.starts_with("__torch__.torch.classes")
+    }
+
     /// Whether its `__getstate__` returns a few attributes only; such modules hold neither
     /// tensors nor children.
     pub(super) fn keeps_no_dicts(&self) -> bool {

@@ -93,6 +93,10 @@ pub(super) fn of<'graph>(
     budget: &mut Budget,
 ) -> Result<&'static Rule, Exceeded> {
     static PLAIN: Rule = Rule::PLAIN;
+    static SCRIPT: Rule = extra("original_name={class}").named("RecursiveScriptModule");
+    if module.is_script() {
+        return Ok(&SCRIPT);
+    }
     if let Some(rule) = named(class) {
         return Ok(rule);
     }

@@ -34,7 +34,7 @@ pub struct Outcome {
 ///
 /// let bytes = b"\x80\x02]q\x00(K\x01h\x00e.".to_vec(); // a list that holds itself
 /// let outcome = run(bytes.into(), FileOffset(0), &Policy::inspect(), &mut Budget::default());
-/// assert_eq!(outcome.end, Ok(11));
+/// assert_eq!(outcome.end, Ok(12));
 /// let list = outcome.graph.root().unwrap();
 /// assert_eq!(list.items().unwrap().get(1), Some(list));
 /// ```

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use depickle::pickle::{Graph, Object, Policy, Value, run};
 use depickle::torch::module::{
-    FromGraph, Module, Style, TensorSummary, Tensors, Values, named_buffers, named_modules,
-    named_parameters, print, state_dict,
+    FromGraph, Module, Style, TensorSummary, Tensors, Values, counts, find_modules, kinds,
+    named_buffers, named_modules, named_parameters, print, print_with, state_dict,
 };
 use depickle::{Budget, FileOffset};
 use serde_json::Value as Json;
@@ -134,7 +134,13 @@ fn differences(pkl: &Path) -> Vec<String> {
     let modules = named_modules(module, budget).unwrap();
     compare("modules", modules.into_iter().map(|(name, _)| name).collect());
     compare("parameters", names(named_parameters(module, budget).unwrap()));
+    let counts = counts(module, &tensors, budget).unwrap();
+    let wanted = &record["counts"];
+    let same = wanted[0] == counts.parameters && wanted[1] == counts.trainable;
     compare("buffers", names(named_buffers(module, budget).unwrap()));
+    if !same && !wanted.is_null() {
+        out.push(format!("{counts:?} | want: {wanted}"));
+    }
     out
 }
 
@@ -164,11 +170,82 @@ fn modules_are_as_pytorch_says() {
     assert_eq!(wrong, 0, "of {} cases", cases.len());
 }
 
+/// A fixture's module, and what `work` makes of it.
+fn with_fixture<T>(name: &str, work: impl FnOnce(Module) -> T) -> T {
+    let graph = graph(&Path::new("tests/fixtures/modules").join(name));
+    work(graph.root().and_then(Module::view).unwrap())
+}
+
+#[test]
+fn remarks_and_depth() {
+    with_fixture("mlp.pkl", |module| {
+        let budget = &mut Budget::default();
+        let style = Style::default().with_depth(Some(0));
+        assert_eq!(print(module, style, &FromGraph, budget).unwrap(), "MLP(\n  ...\n)");
+        let remark = |module: Module| {
+            let parameters = counts(module, &FromGraph, &mut Budget::default()).unwrap().parameters;
+            (parameters > 0).then(|| format!("# {parameters}"))
+        };
+        let text = print_with(module, Style::default(), &FromGraph, &remark, budget).unwrap();
+        let want = "MLP(  # 31\n  \
+            (fc1): Linear(in_features=4, out_features=4, bias=True)  # 20\n  \
+            (act): ReLU()\n  \
+            (fc2): Linear(in_features=4, out_features=2, bias=True)  # 10\n)";
+        assert_eq!(text, want);
+    });
+}
+
+#[test]
+fn a_model_is_described() {
+    with_fixture("mlp.pkl", |module| {
+        let budget = &mut Budget::default();
+        assert_eq!(module.class().to_string(), "__main__.MLP");
+        assert_eq!(module.training(), Some(true));
+        let names = |named: Vec<(std::borrow::Cow<str>, Object)>| {
+            named.into_iter().map(|(name, _)| name.into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(module.parameters(budget).unwrap()), ["absent", "scale"]);
+        assert_eq!(names(module.attributes(budget).unwrap()), ["config"]);
+        assert_eq!(names(module.buffers(budget).unwrap()), ["kept", "dropped", "none"]);
+        let dict = state_dict(module, budget).unwrap();
+        assert_eq!(dict.non_persistent[0].name, "dropped");
+        assert!(dict.notes.is_empty());
+        let kinds = kinds(module, &FromGraph, budget).unwrap();
+        let float = kinds[&(String::from("float32"), String::from("cpu"))];
+        assert_eq!((float.tensors, float.elements), (7, 36));
+    });
+}
+
+#[test]
+fn modules_are_found_in_checkpoints() {
+    let model = "c__main__\nNet\n)\u{81}}(V_parameters\n}V_buffers\n}V_modules\n}ub";
+    let model: Vec<u8> = model.chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect();
+    // {"epoch": 3, "models": [model, model2], "ema": Ema with attribute "ema", "again": model}
+    let stream = [
+        b"\x80\x02}(Vepoch\nK\x03Vmodels\n(" as &[u8],
+        &model,
+        b"q\x01",
+        &model,
+        b"lVema\nc__main__\nEma\n)\x81}Vema\n",
+        &model,
+        b"sbVagain\nh\x01u.",
+    ]
+    .concat();
+    let budget = &mut Budget::default();
+    let graph = run(stream.into(), FileOffset(0), &Policy::inspect(), budget).graph;
+    let found = find_modules(graph.root().unwrap(), budget).unwrap();
+    let paths: Vec<&str> = found.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(paths, ["models.0", "models.1", "ema.ema"]);
+}
+
 /// Streams of hostile modules, by hand.
 mod hostile {
     use super::*;
     use depickle::Limits;
     use depickle::torch::module::Note;
+
+    /// A million, or a tenth of it where the compiler was not asked for speed.
+    const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
     /// Keeps the names that every module needs in the memo.
     fn start() -> Vec<u8> {
@@ -213,7 +290,7 @@ mod hostile {
     #[test]
     fn a_million_modules_deep() {
         let level = [open(4), b"h\x03".to_vec()].concat();
-        let stream = [start(), level.repeat(1_000_000), b"N".to_vec(), b"sub".repeat(1_000_000)];
+        let stream = [start(), level.repeat(MANY), b"N".to_vec(), b"sub".repeat(MANY)];
         on_small_stack([&stream.concat()[..], b"."].concat(), |module| {
             assert_eq!(printed(module, &mut budget()), None);
             assert!(named_modules(module, &mut budget()).is_err());
@@ -228,15 +305,16 @@ mod hostile {
     #[test]
     fn a_million_modules_wide() {
         let mut stream = [start(), open(5), b"(".to_vec()].concat();
-        for index in 0..1_000_000 {
+        for index in 0..MANY {
             stream.extend(format!("V{index}\n").bytes());
             stream.extend([open(4), b"ub".to_vec()].concat());
         }
         stream.extend(b"uub.");
         on_small_stack(stream, |module| {
             let text = printed(module, &mut Budget::default()).unwrap();
-            assert_eq!(text, "ModuleList(\n  (0-999999): 1000000 x Net()\n)");
-            assert_eq!(named_modules(module, &mut Budget::default()).unwrap().len(), 1_000_001);
+            let want = format!("ModuleList(\n  (0-{}): {MANY} x Net()\n)", MANY - 1);
+            assert_eq!(text, want);
+            assert_eq!(named_modules(module, &mut Budget::default()).unwrap().len(), MANY + 1);
         });
     }
 

@@ -13,6 +13,7 @@ import argparse
 import io
 import json
 import os
+import pickletools
 import sys
 import warnings
 import zipfile
@@ -44,7 +45,8 @@ def shown(model):
     return str(model)
 
 
-def write(out, name, model, protocol=2):
+def saved(model, protocol):
+    """The file, the pickle in it, and its small storages."""
     buffer = io.BytesIO()
     torch.save(model, buffer, pickle_protocol=protocol)
     archive = zipfile.ZipFile(buffer)
@@ -55,6 +57,31 @@ def write(out, name, model, protocol=2):
     for n in names:
         if n.startswith(root + "data/") and archive.getinfo(n).file_size <= 64:
             storages[n[len(root + "data/"):]] = archive.read(n).hex()
+    return buffer, archive.read(pkl), storages
+
+
+def saved_script(model, _protocol):
+    """`data.pkl` of a TorchScript archive."""
+    buffer = io.BytesIO()
+    torch.jit.save(model, buffer)
+    archive = zipfile.ZipFile(buffer)
+    return buffer, archive.read(next(n for n in archive.namelist() if n.endswith("data.pkl"))), {}
+
+
+def saved_legacy(model, protocol):
+    """The fourth pickle of the format before 1.6, which wraps classes with their source."""
+    buffer = io.BytesIO()
+    torch.save(model, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    buffer.seek(0)
+    for _ in range(4):
+        start = buffer.tell()
+        for _ in pickletools.genops(buffer):
+            pass
+    return buffer, buffer.getvalue()[start:buffer.tell()], {}
+
+
+def write(out, name, model, protocol=2, save=saved):
+    buffer, pickled, storages = save(model, protocol)
     expected = shown(model)
     loaded = None
     try:
@@ -70,12 +97,14 @@ def write(out, name, model, protocol=2):
         "parameters": [n for n, _ in model.named_parameters()],
         "buffers": [n for n, _ in model.named_buffers()],
     }
+    whole = [p for p in model.parameters() if not isinstance(p, nn.parameter.UninitializedTensorMixin)]
+    record["counts"] = [sum(p.numel() for p in whole), sum(p.numel() for p in whole if p.requires_grad)]
     if again != expected:
         record["before"] = expected
     if any(sign in again for sign in ("tensor(", "min_val=", "scale=")):
         record["storages"] = storages
     with open(os.path.join(out, name + ".pkl"), "wb") as f:
-        f.write(archive.read(pkl))
+        f.write(pickled)
     with open(os.path.join(out, name + ".json"), "w") as f:
         json.dump(record, f, ensure_ascii=False, separators=(",", ":"))
 
@@ -254,6 +283,9 @@ def container_cases():
         case("containers", "compiled", torch.compile(MLP(), backend="eager"))
     except Exception as error:
         print("no compile", error, file=sys.stderr)
+    case("containers", "script", torch.jit.trace(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval(),
+                                                 torch.zeros(1, 1, 2, 2)))
+    case("containers", "scripted", torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ModuleList([nn.ReLU()])[0])))
     from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
     case("containers", "checkpointed", nn.Sequential(checkpoint_wrapper(nn.Linear(2, 2)), nn.ReLU()))
@@ -432,6 +464,78 @@ def transformers_cases():
         case("transformers", "hf_" + name, make)
 
 
+def other_cases():
+    """Libraries that happen to be installed. Only what builds without fetching weights."""
+    calls = """
+    tg.GCNConv(3,4) tg.GATConv(3,4,heads=2) tg.SAGEConv(3,4) tg.GINConv(nn.Sequential(nn.Linear(3,4),nn.ReLU()))
+    tg.GraphConv(3,4) tg.TransformerConv(3,4,2) tg.ChebConv(3,4,2) tg.EdgeConv(nn.Linear(6,4)) tg.RGCNConv(3,4,2)
+    tg.GCN(3,4,2) tg.GAT(3,4,2,5) tg.GraphSAGE(3,4,2) tg.MLP([3,4,5]) tg.Linear(3,4) tg.BatchNorm(4) tg.LayerNorm(4)
+    tg.GraphNorm(4) tg.TopKPooling(4) tg.SAGPooling(4) tg.Set2Set(4,2) tg.GlobalAttention(nn.Linear(3,1)) tg.JumpingKnowledge('cat')
+    tg.PNAConv(3,4,['mean'],['identity'],torch.ones(3)) tg.SchNet(8,8,2) tg.GatedGraphConv(4,2) tg.APPNP(2,0.1) tg.GPSConv(4,None)
+    tg.Node2Vec(torch.tensor([[0,1],[1,0]]),4,2,2) tg.MeanAggregation() tg.SoftmaxAggregation(learn=True) tg.NNConv(3,4,nn.Linear(2,12))
+    ein.Rearrange('b_c_h_w->b_(c_h_w)'.replace('_',chr(32))) ein.Rearrange('b(hp)->bhp'.replace('(hp)',chr(32)+'(h'+chr(32)+'p)'+chr(32)).replace('bhp','b'+chr(32)+'h'+chr(32)+'p'),p=2)
+    ein.Reduce('bc->b'.replace('bc','b'+chr(32)+'c'),'mean')
+    smp.Unet('resnet18',encoder_weights=None) smp.UnetPlusPlus('efficientnet-b0',encoder_weights=None)
+    smp.DeepLabV3Plus('mobilenet_v2',encoder_weights=None) smp.FPN('resnet18',encoder_weights=None)
+    smp.Segformer('mit_b0',encoder_weights=None) smp.Linknet('vgg11',encoder_weights=None) smp.PAN('resnet18',encoder_weights=None)
+    eff.EfficientNet.from_name('efficientnet-b0') vit.ViT(image_size=32,patch_size=8,num_classes=3,dim=16,depth=2,heads=2,mlp_dim=32)
+    vit.SimpleViT(image_size=32,patch_size=8,num_classes=3,dim=16,depth=2,heads=2,mlp_dim=32)
+    xt.TransformerWrapper(num_tokens=20,max_seq_len=16,attn_layers=xt.Decoder(dim=16,depth=2,heads=2))
+    monai.UNet(3,1,2,(4,8),(2,)) monai.DenseNet121(2,1,2) monai.UNETR(1,2,(32,32,32),hidden_size=12,num_heads=2) monai.SegResNet() monai.SwinUNETR(1,2)
+    oc.create_model('RN50') oc.create_model('ViT-B-32') lit() lit_metrics() yolo('yolov8n.yaml') yolo('yolo11n-seg.yaml')
+    yolo('yolov5n.yaml') yolo('yolov9c.yaml') yolo('yolov10n.yaml') kornia.feature.LoFTR(pretrained=None)
+    """
+    import importlib
+
+    def module(name):
+        try:
+            return importlib.import_module(name)
+        except Exception as error:
+            print("no", name, repr(error)[:100], file=sys.stderr)
+
+    class Lazily:
+        def __init__(self, *names):
+            self.modules = [m for m in map(module, names) if m]
+
+        def __getattr__(self, name):
+            return next(getattr(m, name) for m in self.modules if hasattr(m, name))
+
+    def lit():
+        import lightning
+
+        class Lit(lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.save_hyperparameters({"lr": 0.1})
+                self.model = MLP()
+                self.loss = nn.CrossEntropyLoss()
+
+        globals()["Lit"] = Lit
+        Lit.__qualname__ = "Lit"
+        return Lit()
+
+    def lit_metrics():
+        import torchmetrics
+
+        return nn.ModuleDict({"a": torchmetrics.MeanMetric(), "b": torchmetrics.classification.BinaryAccuracy()})
+
+    def yolo(name):
+        from ultralytics import YOLO
+
+        return YOLO(name).model
+
+    scope = {
+        "nn": nn, "torch": torch, "tg": Lazily("torch_geometric.nn"), "ein": Lazily("einops.layers.torch"),
+        "smp": Lazily("segmentation_models_pytorch"), "eff": Lazily("efficientnet_pytorch"),
+        "vit": Lazily("vit_pytorch", "vit_pytorch.simple_vit"), "xt": Lazily("x_transformers"),
+        "monai": Lazily("monai.networks.nets"), "oc": Lazily("open_clip"), "lit": lit, "lit_metrics": lit_metrics,
+        "yolo": yolo, "kornia": module("kornia"), "chr": chr,
+    }
+    for index, call in enumerate(split_calls(calls)):
+        name = "".join(c if c.isalnum() else "_" for c in call.split("(")[0])
+        case("other", f"o_{index:03}_{name}", lambda call=call: eval(call, scope))
+
+
 def fixture_cases():
     """All small modules of a group in one file: they share their strings."""
     nn_cases()
@@ -462,6 +566,7 @@ GROUPS = {
     "vision": vision_cases,
     "timm": timm_cases,
     "transformers": transformers_cases,
+    "other": other_cases,
 }
 
 
@@ -469,6 +574,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("groups", nargs="+")
+    parser.add_argument("--forms", action="store_true", help="every protocol, old and new format")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     for group in args.groups:
@@ -476,7 +582,14 @@ def main():
         GROUPS[group]()
         for name, model in CASES[group]:
             try:
-                write(args.out, name, model() if callable(model) and not isinstance(model, nn.Module) else model)
+                model = model() if callable(model) and not isinstance(model, nn.Module) else model
+                if isinstance(model, torch.jit.ScriptModule):
+                    write(args.out, name, model, save=saved_script)
+                elif not args.forms:
+                    write(args.out, name, model)
+                for protocol in range(6 if args.forms else 0):
+                    write(args.out, f"{name}_p{protocol}", model, protocol)
+                    write(args.out, f"{name}_legacy{protocol}", model, protocol, saved_legacy)
             except Exception as error:
                 print("cannot save", name, repr(error)[:200], file=sys.stderr)
 

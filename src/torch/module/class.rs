@@ -73,6 +73,9 @@ impl<'graph> Class<'graph> {
             match object.value() {
                 Value::Global(global) => return Self::nested(global, &inner),
                 Value::Persistent(id) => {
+                    if let Some(class) = id.as_str().and_then(Self::in_text) {
+                        return class;
+                    }
                     let items = id.as_tuple();
                     match items.and_then(|items| items.get(0)?.as_str().zip(items.get(1))) {
                         Some(("module", class)) => object = class,
@@ -91,6 +94,14 @@ impl<'graph> Class<'graph> {
             }
         }
         Self::UNKNOWN
+    }
+
+    /// The class in `('module', <class 'a.b.C'>, …)`: protocol 0 writes a persistent id as
+    /// its `str`.
+    fn in_text(id: &'graph str) -> Option<Self> {
+        let path = id.strip_prefix("('module', <class '")?.split_once('\'')?.0;
+        let (module, qualname) = path.rsplit_once('.')?;
+        Some(Self::new(module, qualname))
     }
 
     fn nested(global: Global<'graph>, inner: &[&str]) -> Self {
@@ -117,6 +128,17 @@ impl<'graph> Class<'graph> {
             Some(Cow::Owned(format!("{new}{}", self.module.strip_prefix(old)?)))
         });
         moved.unwrap_or(Cow::Borrowed(&self.module))
+    }
+
+    /// Whether it is a TorchScript type.
+    pub(super) fn is_script(&self) -> bool {
+        self.module.starts_with("__torch__") && !self.module.starts_with("__torch__.torch.classes")
+    }
+
+    /// Whether its `__getstate__` returns a few attributes only; such modules hold neither
+    /// tensors nor children.
+    pub(super) fn keeps_no_dicts(&self) -> bool {
+        self.module == "einops.layers.torch" && matches!(self.name(), "Rearrange" | "Reduce")
     }
 
     /// The names of the attributes in a tuple state, for classes that have one.

@@ -7,6 +7,7 @@
 //! Source: `torch/nn/modules/module.py` of PyTorch 2.15.
 
 mod class;
+mod find;
 mod print;
 mod rules;
 mod state_dict;
@@ -19,11 +20,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 pub use class::Class;
-pub use print::{Style, print};
+pub use find::find_modules;
+pub use print::{Remark, Style, print, print_with};
 pub use state_dict::{Entry, Note, Role, StateDict, state_dict};
 pub use tensor_text::Values;
 pub use tensors::{FromGraph, TensorSummary, Tensors};
-pub use walk::{Counts, counts, named_buffers, named_modules, named_parameters};
+pub use walk::{Counts, Kinds, counts, kinds, named_buffers, named_modules, named_parameters};
 
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{EffectKind, Items, NodeId, Object, Value};
@@ -48,6 +50,8 @@ enum Form<'graph> {
     Body(Object<'graph>),
     /// `torch.compile` gives the module it wraps.
     Wrapped(Object<'graph>),
+    /// In the state of a TorchScript object: tensors, children and all else side by side.
+    Script,
     /// The class's own `__getstate__` gave a tuple of these attributes.
     Tuple(Items<'graph>, &'static [&'static str]),
 }
@@ -79,6 +83,11 @@ impl<'graph> Module<'graph> {
             return Some(Self { object, form: Form::Wrapped(wrapped) });
         }
         match state {
+            Some(Value::Dict(_)) if class.keeps_no_dicts() => Some(built),
+            Some(Value::Dict(dict)) if class.is_script() => {
+                dict.get("training")?.as_bool()?;
+                Some(Self { object, form: Form::Script })
+            }
             Some(Value::Tuple(items)) => {
                 let names = class.tuple_state(items.len())?;
                 Some(Self { object, form: Form::Tuple(items, names) })
@@ -136,7 +145,10 @@ impl<'graph> Module<'graph> {
     /// # Errors
     /// [`Exceeded`] if the budget does not cover a step for each.
     pub fn parameters(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
-        self.named("_parameters", budget)
+        match self.form {
+            Form::Script => self.slots(budget, |slot| script_tensor(slot) == Some(true)),
+            _ => self.named("_parameters", budget),
+        }
     }
 
     /// Buffers by name, in order; `None` objects included.
@@ -144,7 +156,10 @@ impl<'graph> Module<'graph> {
     /// # Errors
     /// As [`parameters`](Self::parameters).
     pub fn buffers(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
-        self.named("_buffers", budget)
+        match self.form {
+            Form::Script => self.slots(budget, |slot| script_tensor(slot) == Some(false)),
+            _ => self.named("_buffers", budget),
+        }
     }
 
     /// What stands in its place for children, by name, in order: modules, `None`, or objects
@@ -155,6 +170,7 @@ impl<'graph> Module<'graph> {
     pub fn children(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
         match self.form {
             Form::Wrapped(wrapped) => Ok(vec![(Cow::Borrowed("_orig_mod"), wrapped)]),
+            Form::Script => self.slots(budget, |slot| Self::view(slot).is_some()),
             _ => self.named("_modules", budget),
         }
     }
@@ -186,7 +202,7 @@ impl<'graph> Module<'graph> {
     #[must_use]
     pub fn attribute(self, name: &str) -> Option<Object<'graph>> {
         match self.form {
-            Form::Built => {
+            Form::Built | Form::Script => {
                 let found = self.states().filter_map(|state| lookup(state, name));
                 found.last()
             }
@@ -215,7 +231,7 @@ impl<'graph> Module<'graph> {
     pub fn attributes(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
         let mut all = Vec::new();
         match self.form {
-            Form::Built => {
+            Form::Built | Form::Script => {
                 for state in self.states() {
                     all.extend(mapping::pairs(state, budget)?.unwrap_or_default());
                 }
@@ -277,6 +293,27 @@ impl<'graph> Module<'graph> {
     /// What BUILD updated `__dict__` and slots with, in order.
     fn states(self) -> impl Iterator<Item = Object<'graph>> {
         states(self.object).filter(|part| is_mapping(*part))
+    }
+
+    /// Whether it is a TorchScript module, of which only its code says which tensors are
+    /// buffers: those taken for buffers here may be plain attributes.
+    #[must_use]
+    pub fn is_script(self) -> bool {
+        matches!(self.form, Form::Script)
+    }
+
+    /// The attributes of a TorchScript object that `wanted` picks, in order.
+    fn slots(
+        self,
+        budget: &mut Budget,
+        wanted: fn(Object<'graph>) -> bool,
+    ) -> Result<Vec<Named<'graph>>, Exceeded> {
+        let mut all = self.attributes(budget)?;
+        for (_, slot) in &all {
+            budget.visits(effort(*slot))?;
+        }
+        all.retain(|(_, slot)| wanted(*slot));
+        Ok(all)
     }
 
     fn named(self, part: &str, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
@@ -359,6 +396,11 @@ fn lookup<'graph>(mapping: Object<'graph>, key: &str) -> Option<Object<'graph>> 
         }
         _ => None,
     }
+}
+
+/// Whether a tensor requires a gradient; `None` of what is no tensor.
+fn script_tensor(object: Object) -> Option<bool> {
+    FromGraph.describe(object).map(|tensor| tensor.requires_grad)
 }
 
 /// Members of a set, or of what makes one: `set([…])`.

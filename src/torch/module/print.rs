@@ -31,6 +31,9 @@ impl Style {
     }
 }
 
+/// What to add to the line on which a module's text begins.
+pub type Remark<'call, 'graph> = &'call dyn Fn(Module<'graph>) -> Option<String>;
+
 /// The text that `print(module)` would show.
 ///
 /// Classes that no rule names show their name and children, as PyTorch does for those without
@@ -48,7 +51,22 @@ pub fn print<'graph>(
     tensors: &dyn Tensors<'graph>,
     budget: &mut Budget,
 ) -> Result<String, Exceeded> {
-    let mut text = Printer::new(style, tensors, 0, budget).run(module)?;
+    print_with(module, style, tensors, &|_| None, budget)
+}
+
+/// As [`print`], each module's first line ending in two spaces and what `remark` says of it:
+/// how many parameters it has, say. Neighbours in a list fold only if their remarks agree.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_with<'graph>(
+    module: Module<'graph>,
+    style: Style,
+    tensors: &dyn Tensors<'graph>,
+    remark: Remark<'_, 'graph>,
+    budget: &mut Budget,
+) -> Result<String, Exceeded> {
+    let mut text = Printer::new(style, tensors, remark, 0, budget).run(module)?;
     if let Some(code) = module.code() {
         budget.memory(code.len() as u64)?;
         text = [
@@ -72,7 +90,9 @@ pub(super) fn nested<'graph>(
 ) -> Result<String, Exceeded> {
     const DEEPEST: u8 = 4;
     match depth.checked_add(1).filter(|depth| *depth <= DEEPEST) {
-        Some(depth) => Printer::new(Style::default(), tensors, depth, budget).run(module),
+        Some(depth) => {
+            Printer::new(Style::default(), tensors, &|_| None, depth, budget).run(module)
+        }
         None => Ok(format!("<{} object>", module.class())),
     }
 }
@@ -114,6 +134,7 @@ struct Mark {
 struct Printer<'call, 'graph> {
     style: Style,
     tensors: &'call dyn Tensors<'graph>,
+    remark: Remark<'call, 'graph>,
     budget: &'call mut Budget,
     text: String,
     /// In order of their places.
@@ -129,11 +150,12 @@ impl<'call, 'graph> Printer<'call, 'graph> {
     fn new(
         style: Style,
         tensors: &'call dyn Tensors<'graph>,
+        remark: Remark<'call, 'graph>,
         nested: u8,
         budget: &'call mut Budget,
     ) -> Self {
         let (text, marks, frames, open) = (String::new(), Vec::new(), Vec::new(), HashSet::new());
-        Self { style, tensors, budget, text, marks, frames, open, nested }
+        Self { style, tensors, remark, budget, text, marks, frames, open, nested }
     }
 
     fn run(mut self, root: Module<'graph>) -> Result<String, Exceeded> {
@@ -213,7 +235,8 @@ impl<'call, 'graph> Printer<'call, 'graph> {
         if self.open.contains(&module.id()) {
             return self.push(&[&*name, "(<cycle>)"].concat());
         }
-        let scope = Scope { module, name: &name, tensors: self.tensors, nested: self.nested };
+        let scope =
+            Scope { module, name: class.name(), tensors: self.tensors, nested: self.nested };
         let mut text = String::new();
         match rule.body {
             Body::Extra(template) | Body::Whole(template) => {
@@ -222,15 +245,18 @@ impl<'call, 'graph> Printer<'call, 'graph> {
             Body::ExtraBy(odd) | Body::WholeBy(odd) => odd(&scope, &mut text, self.budget)?,
         }
         if matches!(rule.body, Body::Whole(_) | Body::WholeBy(_)) {
-            return self.lines(&text);
+            self.lines(&text)?;
+            return self.remark(module);
         }
         let children = self.shown_children(module, rule)?;
         self.push(&name)?;
         self.push("(")?;
         if children.is_empty() && !text.contains('\n') {
             self.push(&text)?;
-            return self.push(")");
+            self.push(")")?;
+            return self.remark(module);
         }
+        self.remark(module)?;
         let cut = self.style.depth.is_some_and(|depth| self.frames.len() >= depth);
         let run = rule.folds.then(Run::default);
         let children = if cut { Vec::new() } else { children }.into_iter();
@@ -246,6 +272,13 @@ impl<'call, 'graph> Printer<'call, 'graph> {
             self.push("...")?;
         }
         Ok(())
+    }
+
+    fn remark(&mut self, module: Module<'graph>) -> Result<(), Exceeded> {
+        match (self.remark)(module) {
+            Some(remark) => self.push(&["  ", &*remark].concat()),
+            None => Ok(()),
+        }
     }
 
     fn shown_children(

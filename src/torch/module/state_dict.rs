@@ -87,6 +87,12 @@ pub enum Note<'graph> {
         /// The hook.
         hook: Object<'graph>,
     },
+    /// Tensors of a TorchScript module that require no gradient are listed as buffers; only its
+    /// code says which of them are.
+    Script {
+        /// Path of the module.
+        path: String,
+    },
     /// A class known to add `_extra_state`, which its code makes.
     ExtraState {
         /// Path of the module.
@@ -103,6 +109,9 @@ impl fmt::Display for Note<'_> {
             }
             Self::Hook { path, hook } => {
                 write!(f, "{path}: a state-dict hook that cannot be run ({})", described(*hook))
+            }
+            Self::Script { path } => {
+                write!(f, "{path}: only TorchScript code says which of its tensors are buffers")
             }
             Self::ExtraState { path } => {
                 write!(f, "{path}: `_extra_state` comes from code that cannot be run")
@@ -171,7 +180,8 @@ impl<'graph> StateDict<'graph> {
             self.add(path, &name, object, Role::Parameter, budget)?;
         }
         let buffers = module.buffers(budget)?;
-        if !buffers.is_empty() {
+        let has_buffers = !buffers.is_empty();
+        if has_buffers {
             let left_out = module.non_persistent(budget)?;
             for (name, object) in buffers {
                 if !left_out.contains(&name) {
@@ -184,6 +194,9 @@ impl<'graph> StateDict<'graph> {
             }
         }
         let class = module.class();
+        if module.is_script() && has_buffers {
+            self.note(Note::Script { path: path.to_owned() }, path, budget)?;
+        }
         for &(name, role) in saved_by(&class) {
             budget.visits(module.cost())?;
             let object = match role {

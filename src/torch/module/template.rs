@@ -9,7 +9,8 @@
 //!   but 0.
 //! - `x.y` goes on to an attribute, `x.0` to an item, `x.shape` to a tensor's sizes,
 //!   `x.tuple` shows them as a tuple, `x.qscheme` to its scheme, `x.name` to the name of a
-//!   class or function, `x.typename` to the name of an object's type.
+//!   class or function, `x.typename` to the name of an object's type, `x.len` to the number of
+//!   items or children.
 //! - `{class}` is the name of the module's class. `\` takes the next character as it is.
 
 use std::borrow::Cow;
@@ -193,6 +194,13 @@ impl<'graph> Scope<'_, 'graph> {
                 let name = String::from_utf8_lossy(global.name).into_owned();
                 Some(name.rsplit('.').next().unwrap_or_default().to_owned())
             }
+            "len" => match object.value() {
+                Value::List(items) | Value::Tuple(items) => Some(items.len().to_string()),
+                _ => {
+                    let children = Module::view(object)?.attribute("_modules")?;
+                    Some(children.as_dict()?.len().to_string())
+                }
+            },
             "typename" => Some(Class::of(object.as_recipe()?).name().to_owned()),
             _ => None,
         }

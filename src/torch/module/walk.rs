@@ -1,6 +1,6 @@
 //! Walks over a module and all below it, in PyTorch's order.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::vec::IntoIter;
 
 use super::{Module, Named, Tensors};
@@ -154,7 +154,7 @@ pub(super) fn join(path: &str, name: &str, budget: &mut Budget) -> Result<String
     Ok([path, dot, name].concat())
 }
 
-fn owned(path: &str, budget: &mut Budget) -> Result<String, Exceeded> {
+pub(super) fn owned(path: &str, budget: &mut Budget) -> Result<String, Exceeded> {
     budget.memory(path.len() as u64)?;
     budget.visits(path.len() as u64 / 64)?;
     Ok(path.to_owned())
@@ -197,4 +197,35 @@ pub fn counts<'graph>(
         }
     }
     Ok(counts)
+}
+
+/// Tensors of one dtype on one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// How many.
+    pub tensors: u64,
+    /// Their elements, as far as shapes are known.
+    pub elements: u64,
+}
+
+/// Parameters and buffers of a module and all below it, by dtype and device; tied ones once.
+///
+/// # Errors
+/// As [`named_modules`].
+pub fn kinds<'graph>(
+    root: Module<'graph>,
+    tensors: &dyn Tensors<'graph>,
+    budget: &mut Budget,
+) -> Result<BTreeMap<(String, String), Kinds>, Exceeded> {
+    let mut out: BTreeMap<(String, String), Kinds> = BTreeMap::new();
+    let mut all = named_parameters(root, budget)?;
+    all.extend(named_buffers(root, budget)?);
+    for (_, object) in all {
+        let Some(tensor) = tensors.describe(object) else { continue };
+        let numel = tensor.numel().unwrap_or(0);
+        let kind = out.entry((tensor.dtype, tensor.device)).or_default();
+        kind.tensors = kind.tensors.saturating_add(1);
+        kind.elements = kind.elements.saturating_add(numel);
+    }
+    Ok(out)
 }

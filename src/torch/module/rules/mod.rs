@@ -5,6 +5,7 @@
 //! a class name. A library's class derived from a known one has a row of its own; for other
 //! classes see [`inherited`].
 
+mod graphs;
 mod inherited;
 mod nn;
 mod odd;
@@ -92,6 +93,10 @@ pub(super) fn of<'graph>(
     budget: &mut Budget,
 ) -> Result<&'static Rule, Exceeded> {
     static PLAIN: Rule = Rule::PLAIN;
+    static SCRIPT: Rule = extra("original_name={class}").named("RecursiveScriptModule");
+    if module.is_script() {
+        return Ok(&SCRIPT);
+    }
     if let Some(rule) = named(class) {
         return Ok(rule);
     }
@@ -116,7 +121,7 @@ struct Table {
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table { exact: HashMap::new(), wide: Vec::new() };
-    let all = [nn::ROWS, quantized::ROWS, vision::ROWS, third_party::ROWS];
+    let all = [nn::ROWS, quantized::ROWS, vision::ROWS, third_party::ROWS, graphs::ROWS];
     for (module, classes, rule) in all.into_iter().flatten() {
         for class in classes.split(' ').filter(|class| !class.is_empty()) {
             if module.ends_with('*') || class.starts_with('*') {
@@ -153,7 +158,7 @@ mod tests {
     #[test]
     fn no_class_has_two_rows() {
         let mut seen = std::collections::HashSet::new();
-        let all = [nn::ROWS, quantized::ROWS, vision::ROWS, third_party::ROWS];
+        let all = [nn::ROWS, quantized::ROWS, vision::ROWS, third_party::ROWS, graphs::ROWS];
         for (module, classes, _) in all.into_iter().flatten() {
             for class in classes.split(' ').filter(|class| !class.is_empty()) {
                 assert!(seen.insert((module, class)), "{module}.{class}");

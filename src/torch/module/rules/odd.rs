@@ -176,3 +176,16 @@ pub(super) fn einops(scope: &Scope, out: &mut String, budget: &mut Budget) -> Re
     out.push(')');
     Ok(())
 }
+
+/// Source: `torch_geometric.nn.models.MLP.__repr__`, `str(self.channel_list)[1:-1]`.
+pub(super) fn channels(
+    scope: &Scope,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), Exceeded> {
+    let mut list = String::new();
+    scope.expand("{channel_list}", &mut list, budget)?;
+    let inner = list.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+    out.push_str(&[scope.name, "(", inner.unwrap_or(&list), ")"].concat());
+    Ok(())
+}

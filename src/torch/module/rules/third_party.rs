@@ -1,6 +1,7 @@
 //! Common classes of other libraries whose `extra_repr` is a formula over attributes.
 //!
-//! Versions read: timm 1.0, transformers 5.23, einops 0.8, apex, detectron2 0.6, peft 0.17.
+//! Versions read: timm 1.0, transformers 5.23, einops 0.8, apex, detectron2 0.6, peft 0.17. Those of
+//! torch_geometric have a [table](super::graphs) of their own.
 
 use super::nn::{
     AVG_POOL, CONV, GROUP_NORM, LAYER_NORM, LINEAR, LIST, MAX_POOL, NORM, PRELU, RMS_NORM,

@@ -1,0 +1,88 @@
+//! Opening, listing and reading checkpoints.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a benchmark fails by panicking"
+)]
+
+mod common;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use depickle::torch::{Checkpoint, Error};
+
+use common::Shape;
+
+const LARGE: Shape =
+    Shape { name: "256MiB_64", tensors: 64, rows: 1024, columns: 1024, transposed: false };
+const TRANSPOSED: Shape = Shape { name: "transposed_16", tensors: 16, transposed: true, ..LARGE };
+const MANY: Shape = Shape { name: "5000", tensors: 5_000, rows: 4, columns: 4, transposed: false };
+const MORE: Shape = Shape { name: "50000", tensors: 50_000, ..MANY };
+
+fn open_and_list(c: &mut Criterion) {
+    let mut group = c.benchmark_group("open_list");
+    for shape in [LARGE, MANY, MORE] {
+        let path = shape.file();
+        group.throughput(Throughput::Elements(shape.tensors as u64));
+        group.bench_function(format!("positioned/{}", shape.name), |b| {
+            b.iter(|| Checkpoint::open(&path).unwrap().tensors().unwrap().len());
+        });
+        group.bench_function(format!("mapped/{}", shape.name), |b| {
+            b.iter(|| Checkpoint::open_mapped(&path).unwrap().tensors().unwrap().len());
+        });
+    }
+    group.finish();
+}
+
+fn read_all(c: &mut Criterion) {
+    let mut group = c.benchmark_group("read_all");
+    group.sample_size(20);
+    let path = LARGE.file();
+    group.throughput(Throughput::Bytes(LARGE.bytes() as u64));
+    group.bench_function("positioned/to_vec", |b| {
+        b.iter(|| {
+            let checkpoint = Checkpoint::open(&path).unwrap();
+            for entry in checkpoint.tensors().unwrap() {
+                black_box(entry.on(&checkpoint).unwrap().to_vec::<f32>().unwrap());
+            }
+        });
+    });
+    group.bench_function("positioned/chunks", |b| {
+        b.iter(|| {
+            let checkpoint = Checkpoint::open(&path).unwrap();
+            for entry in checkpoint.tensors().unwrap() {
+                let tensor = entry.on(&checkpoint).unwrap();
+                tensor.for_each_chunk(|chunk| { black_box(chunk); Ok::<(), Error>(()) }).unwrap();
+            }
+        });
+    });
+    group.bench_function("mapped/sum", |b| {
+        b.iter(|| {
+            let checkpoint = Checkpoint::open_mapped(&path).unwrap();
+            let sums = checkpoint.tensors().unwrap().iter().map(|entry| {
+                let tensor = entry.on(&checkpoint).unwrap();
+                tensor.as_slice::<f32>().unwrap().iter().sum::<f32>()
+            });
+            sums.sum::<f32>()
+        });
+    });
+    let path = TRANSPOSED.file();
+    group.throughput(Throughput::Bytes(TRANSPOSED.bytes() as u64));
+    group.bench_function("mapped/transposed", |b| {
+        b.iter(|| {
+            let checkpoint = Checkpoint::open_mapped(&path).unwrap();
+            for entry in checkpoint.tensors().unwrap() {
+                black_box(entry.on(&checkpoint).unwrap().to_vec::<f32>().unwrap());
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, open_and_list, read_all);
+criterion_main!(benches);

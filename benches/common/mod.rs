@@ -1,0 +1,98 @@
+//! Files laid out as `torch.save` does, of any size, without Python.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// A state dict of float32 matrices.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub name: &'static str,
+    pub tensors: usize,
+    pub rows: usize,
+    pub columns: usize,
+    pub transposed: bool,
+}
+
+impl Shape {
+    pub const fn bytes(self) -> usize {
+        self.tensors * self.rows * self.columns * 4
+    }
+
+    /// The file of this shape, made if it is not there yet.
+    pub fn file(self) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+        let path = folder.join(format!("{}.pth", self.name));
+        if !path.exists() {
+            std::fs::create_dir_all(&folder).expect("a folder for bench files");
+            let unfinished = path.with_extension("part");
+            self.write(&unfinished).expect("a bench file");
+            std::fs::rename(unfinished, &path).expect("a bench file");
+        }
+        path
+    }
+
+    fn write(self, path: &Path) -> io::Result<()> {
+        let mut zip = ZipWriter::new(BufWriter::new(File::create(path)?));
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(false)
+            .with_alignment(64);
+        let mut member = |name: String, data: &[u8]| -> io::Result<()> {
+            zip.start_file(format!("archive/{name}"), options)?;
+            zip.write_all(data)
+        };
+        member("data.pkl".to_owned(), &self.pickle())?;
+        member("byteorder".to_owned(), b"little")?;
+        let values = (0..self.rows * self.columns).map(|i| (i % 1009) as f32);
+        let values: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        for index in 0..self.tensors {
+            member(format!("data/{index}"), &values)?;
+        }
+        member("version".to_owned(), b"3\n")?;
+        zip.finish()?.flush()
+    }
+
+    /// Protocol 2, as PyTorch writes it, but for the memo.
+    fn pickle(self) -> Vec<u8> {
+        let mut out = b"\x80\x02}(".to_vec();
+        let (rows, columns) = (self.rows, self.columns);
+        for index in 0..self.tensors {
+            text(&mut out, &format!("layers.{index}.weight"));
+            out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            text(&mut out, "storage");
+            out.extend(b"ctorch\nFloatStorage\n");
+            text(&mut out, &index.to_string());
+            text(&mut out, "cpu");
+            int(&mut out, rows * columns);
+            out.extend(b"tQK\x00");
+            let (size, stride) = match self.transposed {
+                true => ([columns, rows], [1, columns]),
+                false => ([rows, columns], [columns, 1]),
+            };
+            for pair in [size, stride] {
+                for number in pair {
+                    int(&mut out, number);
+                }
+                out.push(b'\x86');
+            }
+            out.extend(b"\x89ccollections\nOrderedDict\n)RtR");
+        }
+        out.extend(b"u.");
+        out
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'X');
+    out.extend(u32::try_from(text.len()).expect("a short text").to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn int(out: &mut Vec<u8>, number: usize) {
+    out.push(b'J');
+    out.extend(i32::try_from(number).expect("a small number").to_le_bytes());
+}

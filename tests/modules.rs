@@ -287,6 +287,49 @@ mod hostile {
         print(module, Style::default(), &FromGraph, budget).ok()
     }
 
+    /// Fixtures with bytes changed: whatever still runs is looked at in every way.
+    #[test]
+    fn damaged_models_cost_no_more_than_their_budget() {
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed % below as u64).unwrap()
+        };
+        let mut looked_at = 0;
+        for case in cases(Path::new("tests/fixtures/modules")) {
+            let whole = std::fs::read(&case).unwrap();
+            for _ in 0..if whole.len() > 20_000 { 4 } else { 60 } {
+                let mut bytes = whole.clone();
+                for _ in 0..=random(6) {
+                    let at = random(bytes.len());
+                    bytes[at] = match random(3) {
+                        0 => bytes[random(whole.len())],
+                        1 => bytes[at].wrapping_add(1),
+                        _ => u8::try_from(random(256)).unwrap(),
+                    };
+                }
+                let limits = Limits::default().with_visits(1 << 18).with_memory(64 << 20);
+                let mut budget = Budget::new(limits.clone());
+                let graph = run(bytes.into(), FileOffset(0), &Policy::inspect(), &mut budget).graph;
+                for object in graph.objects().take(8) {
+                    let _ = find_modules(object, &mut Budget::new(limits.clone()));
+                }
+                for module in graph.objects().filter_map(Module::view).take(16) {
+                    looked_at += 1;
+                    let budget = &mut Budget::new(limits.clone());
+                    let _ = print(module, Style::default(), &FromGraph, budget);
+                    let _ = state_dict(module, budget).map(|dict| format!("{:?}", dict.notes));
+                    let _ = named_modules(module, budget);
+                    let _ = counts(module, &FromGraph, budget);
+                    let _ = kinds(module, &FromGraph, budget);
+                }
+            }
+        }
+        assert!(looked_at > 1_000, "{looked_at}");
+    }
+
     #[test]
     fn a_million_modules_deep() {
         let level = [open(4), b"h\x03".to_vec()].concat();

@@ -256,7 +256,97 @@ class WithLists(nn.Module):
         self.gone = None
 
 
+class SubConv(nn.Conv2d):
+    pass
+
+
+class SubTransposed(nn.ConvTranspose1d):
+    def __init__(self):
+        super().__init__(2, 4, 3, stride=2, output_padding=1)
+        self.more = 1
+
+
+class SubLinear(nn.Linear):
+    def __init__(self, n, m, rank=2, bias=False):
+        super().__init__(n, m, bias=bias)
+        self.rank = rank
+        self.lora = nn.Parameter(torch.zeros(rank))
+
+
+class SubNorm(nn.BatchNorm2d):
+    pass
+
+
+class SubNormStateless(nn.BatchNorm1d):
+    def __init__(self):
+        super().__init__(3, affine=False, track_running_stats=False)
+
+
+class SubLayerNorm(nn.LayerNorm):
+    pass
+
+
+class SubGroupNorm(nn.GroupNorm):
+    pass
+
+
+class SubEmbedding(nn.Embedding):
+    pass
+
+
+class SubLSTM(nn.LSTM):
+    pass
+
+
+class SubPool(nn.MaxPool2d):
+    pass
+
+
+class SubSequential(nn.Sequential):
+    pass
+
+
+class OwnConvolution(nn.Module):
+    """As graph networks write it: the weight is the other way round."""
+
+    def __init__(self, n, m):
+        super().__init__()
+        self.in_features, self.out_features = n, m
+        self.weight = nn.Parameter(torch.zeros(n, m))
+        self.bias = nn.Parameter(torch.zeros(m))
+
+
+class OwnLayerNorm(nn.Module):
+    """As ConvNeXt has it."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n))
+        self.bias = nn.Parameter(torch.zeros(n))
+        self.eps, self.data_format, self.normalized_shape = 1e-6, "channels_last", (n,)
+
+
+class OwnNorm(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.num_features, self.eps, self.momentum = n, 1e-5, 0.1
+        self.weight = nn.Parameter(torch.ones(n))
+
+
+class OwnNoisy(nn.Module):
+    def __init__(self, n, m):
+        super().__init__()
+        self.in_features, self.out_features = n, m
+        self.weight_mu = nn.Parameter(torch.zeros(m, n))
+        self.bias_mu = nn.Parameter(torch.zeros(m))
+
+
 def container_cases():
+    case("containers", "subclasses", nn.Sequential(
+        SubConv(2, 4, 3, padding=1), SubTransposed(), SubLinear(3, 4), SubNorm(4), SubNormStateless(), SubLayerNorm(4),
+        SubGroupNorm(2, 4), SubEmbedding(5, 3, padding_idx=0), SubLSTM(3, 4), SubPool(2), SubSequential(nn.ReLU())))
+    case("containers", "own_layers", nn.Sequential(
+        OwnConvolution(3, 4), OwnLayerNorm(3), OwnNorm(3), OwnNoisy(3, 4)))
     case("containers", "mlp", MLP())
     case("containers", "mlp_eval_double", MLP().eval().double())
     case("containers", "nested_class", Outer())

@@ -18,6 +18,7 @@ mod walk;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
 pub use class::Class;
 pub use find::find_modules;
@@ -35,6 +36,19 @@ use crate::python::mapping;
 pub type Named<'graph> = (Cow<'graph, str>, Object<'graph>);
 
 /// A view on one `nn.Module`. Cheap to copy; compares by identity.
+///
+/// ```
+/// use depickle::pickle::{Policy, run};
+/// use depickle::torch::module::Module;
+/// use depickle::{Budget, FileOffset};
+///
+/// let stream = b"\x80\x02ctorch.nn.modules.activation\nReLU\n)\x81}(Vinplace\n\x88\
+///     V_parameters\n}V_buffers\n}V_modules\n}ub.";
+/// let stream = stream.to_vec().into();
+/// let graph = run(stream, FileOffset(0), &Policy::inspect(), &mut Budget::default()).graph;
+/// let module = graph.root().and_then(Module::view).unwrap();
+/// assert_eq!(module.to_string(), "ReLU(inplace=True)");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Module<'graph> {
     object: Object<'graph>,
@@ -327,6 +341,17 @@ impl<'graph> Module<'graph> {
             named.push((name, value));
         }
         Ok(named)
+    }
+}
+
+/// What [`print()`] shows within default limits, tensors' values left out; above them, only the
+/// class and which limit was met.
+impl fmt::Display for Module<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match print(*self, Style::default(), &FromGraph, &mut Budget::default()) {
+            Ok(text) => f.write_str(&text),
+            Err(why) => write!(f, "<{}: {why}>", self.class()),
+        }
     }
 }
 

@@ -54,11 +54,11 @@ pub fn print<'graph>(
     print_with(module, style, tensors, &|_| None, budget)
 }
 
-/// As [`print`], each module's first line ending in two spaces and what `remark` says of it:
+/// As [`print()`], each module's first line ending in two spaces and what `remark` says of it:
 /// how many parameters it has, say. Neighbours in a list fold only if their remarks agree.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_with<'graph>(
     module: Module<'graph>,
     style: Style,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::DType;
 use super::error::Fault;
-use crate::pickle::{Graph, NodeId, Object, Value};
+use crate::pickle::{Graph, Object, Value};
 
 /// Names a storage of one checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,21 +62,34 @@ pub(crate) struct Typed {
 pub struct Storages {
     all: Vec<Storage>,
     by_key: HashMap<Box<str>, StorageId>,
-    by_node: HashMap<NodeId, Result<Typed, Fault>>,
+    /// What each persistent object stands for.
+    mentions: Vec<Result<Typed, Fault>>,
+    /// For each object of the arena, its place among the mentions; `u32::MAX` without one.
+    by_object: Vec<u32>,
 }
 
 impl Storages {
     /// Finds the storages of `graph`. `nbytes` tells how many bytes there are under a key.
     pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Option<u64>) -> Self {
-        let mut found = Self::default();
+        let by_object = vec![u32::MAX; graph.len()];
+        let mut found = Self { by_object, ..Self::default() };
         for object in graph.objects() {
             let Value::Persistent(id) = object.value() else { continue };
             if let Some(claim) = Claim::of(id) {
                 let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
-                found.by_node.insert(object.id(), typed);
+                found.mention(object, typed);
             }
         }
         found
+    }
+
+    fn mention(&mut self, object: Object, typed: Result<Typed, Fault>) {
+        // Fewer than the arena's objects, which are fewer than 2³¹.
+        let place = u32::try_from(self.mentions.len()).unwrap_or(u32::MAX);
+        if let Some(slot) = object.index().and_then(|index| self.by_object.get_mut(index)) {
+            *slot = place;
+            self.mentions.push(typed);
+        }
     }
 
     fn admit(
@@ -110,7 +123,8 @@ impl Storages {
 
     /// The storage that a persistent object stands for; none if it stands for none.
     pub(crate) fn of(&self, object: Object) -> Option<Result<Typed, Fault>> {
-        self.by_node.get(&object.id()).cloned()
+        let mention = *self.by_object.get(object.index()?)?;
+        self.mentions.get(mention as usize).cloned()
     }
 
     /// All of them, in the order the stream mentions them.

@@ -57,7 +57,12 @@ fn read_all(c: &mut Criterion) {
             let checkpoint = Checkpoint::open(&path).unwrap();
             for entry in checkpoint.tensors().unwrap() {
                 let tensor = entry.on(&checkpoint).unwrap();
-                tensor.for_each_chunk(|chunk| { black_box(chunk); Ok::<(), Error>(()) }).unwrap();
+                tensor
+                    .for_each_chunk(|chunk| {
+                        black_box(chunk);
+                        Ok::<(), Error>(())
+                    })
+                    .unwrap();
             }
         });
     });

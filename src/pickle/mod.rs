@@ -20,8 +20,8 @@ pub use decode::Ops;
 pub use dis::{Content, Disassembly, Line, disassemble};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Make, NodeId, Object, Reach, Recipe,
-    Text, Value,
+    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Key, Keys, Make, NodeId, Object, Pair,
+    Reach, Recipe, Text, Value,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};

@@ -3,7 +3,9 @@
 //! Knows nothing of torch, archives or files, and calls no user code. No input panics. Time
 //! is in proportion to the bytes read; memory is at most a constant for each of them.
 
+mod asm;
 mod decode;
+mod dis;
 mod error;
 mod graph;
 mod machine;
@@ -11,13 +13,17 @@ mod memo;
 mod opcode;
 mod policy;
 mod text;
+mod trace;
 
+pub use asm::{AssembleError, assemble};
 pub use decode::Ops;
+pub use dis::{Content, Disassembly, Line, disassemble};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Make, NodeId, Object, Reach, Recipe,
-    Text, Value,
+    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Key, Keys, Make, NodeId, Object, Pair,
+    Reach, Recipe, Text, Value,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};
 pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};
+pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};

@@ -14,7 +14,7 @@ use super::literal;
 use super::mapping::{self, Pair};
 use super::meaning::{self, Instance, Meaning};
 use crate::base::{Budget, Exceeded};
-use crate::pickle::{BigInt, EffectKind, Items, Object, Recipe, Text, Value};
+use crate::pickle::{BigInt, EffectKind, Items, Keys, Object, Recipe, Text, Value};
 
 /// A layer above that knows some objects better, tensors say.
 pub trait Known<'graph> {
@@ -90,10 +90,11 @@ pub fn write<'graph>(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let marks = Marks::new(object, budget)?;
-    let mut count = Writer { known, budget, marks, ids: 0, todo: Vec::new(), out: None };
+    let keys = Keys::new();
+    let mut count = Writer { known, budget, keys, marks, ids: 0, todo: Vec::new(), out: None };
     count.run(object)?;
-    let marks = count.marks;
-    Writer { known, budget, marks, ids: 0, todo: Vec::new(), out: Some(out) }.run(object)
+    let Writer { keys, marks, .. } = count;
+    Writer { known, budget, keys, marks, ids: 0, todo: Vec::new(), out: Some(out) }.run(object)
 }
 
 /// For each object of the arena: how often it was met, then the number it was given.
@@ -123,6 +124,8 @@ enum Step<'graph> {
     Value(Object<'graph>),
     /// Values apart by commas.
     Items(Items<'graph>, usize),
+    /// Members of a set, apart by commas.
+    Set(std::vec::IntoIter<Object<'graph>>, bool),
     /// `[key,value]` pairs apart by commas.
     Pairs(std::vec::IntoIter<Pair<'graph>>, bool),
     /// `"key":value` members apart by commas.
@@ -132,6 +135,7 @@ enum Step<'graph> {
 struct Writer<'run, 'graph> {
     known: &'run dyn Known<'graph>,
     budget: &'run mut Budget,
+    keys: Keys<'graph>,
     marks: Marks,
     ids: u32,
     todo: Vec<Step<'graph>>,
@@ -153,6 +157,12 @@ impl<'graph> Writer<'_, 'graph> {
                     self.comma(at > 0)?;
                     self.todo.push(Step::Items(items, at.saturating_add(1)));
                     self.todo.push(Step::Value(item));
+                }
+                Step::Set(mut members, first) => {
+                    let Some(member) = members.next() else { continue };
+                    self.comma(!first)?;
+                    self.todo.push(Step::Set(members, false));
+                    self.todo.push(Step::Value(member));
                 }
                 Step::Pairs(mut pairs, first) => {
                     let Some((key, value)) = pairs.next() else { continue };
@@ -245,18 +255,25 @@ impl<'graph> Writer<'_, 'graph> {
             Value::ByteArray(bytes) => self.put(&tagged("$bytearray", bytes))?,
             Value::Tuple(items) => self.next(list("{\"$tuple\":[", items, "]}")),
             Value::List(items) => self.next(list("[", items, "]")),
-            Value::Set(items) => self.next(list("{\"$set\":[", items, "]}")),
-            Value::FrozenSet(items) => self.next(list("{\"$frozenset\":[", items, "]}")),
+            Value::Set(items) => self.set("{\"$set\":[", items)?,
+            Value::FrozenSet(items) => self.set("{\"$frozenset\":[", items)?,
             Value::Persistent(id) => {
                 self.next([Step::Raw("{\"$persistent\":"), Step::Value(id), Step::Raw("}")]);
             }
             Value::Dict(_) => {
-                let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
+                let pairs =
+                    mapping::pairs_by(object, &mut self.keys, self.budget)?.unwrap_or_default();
                 self.dict(pairs);
             }
             Value::Recipe(recipe) => self.recipe(recipe)?,
             _ => {}
         }
+        Ok(())
+    }
+
+    fn set(&mut self, open: &'static str, items: Items<'graph>) -> Result<(), Error> {
+        let members = self.keys.members(items, self.budget)?.into_iter();
+        self.next([Step::Raw(open), Step::Set(members, true), Step::Raw("]}")]);
         Ok(())
     }
 
@@ -277,14 +294,13 @@ impl<'graph> Writer<'_, 'graph> {
     }
 
     fn recipe(&mut self, recipe: Recipe<'graph>) -> Result<(), Error> {
-        let list = |open, items| [Step::Raw(open), Step::Items(items, 0), Step::Raw("]}")];
         match Meaning::of(recipe) {
             Some(Meaning::Complex(re, im)) => {
                 let text = format!("{{\"$complex\":[{},{}]}}", float(re), float(im));
                 self.put(&text)?;
             }
-            Some(Meaning::Set(items)) => self.next(list("{\"$set\":[", items)),
-            Some(Meaning::FrozenSet(items)) => self.next(list("{\"$frozenset\":[", items)),
+            Some(Meaning::Set(items)) => self.set("{\"$set\":[", items)?,
+            Some(Meaning::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
             Some(Meaning::Bytes(text)) => self.put(&tagged("$bytes", &meaning::latin1(text)))?,
             Some(Meaning::ByteArray(bytes)) => {
                 let bytes = meaning::given_bytes(bytes).unwrap_or_default();
@@ -345,7 +361,7 @@ impl<'graph> Writer<'_, 'graph> {
             }
         }
         if effects().any(|effect| effect.kind == EffectKind::SetItems) {
-            let pairs = mapping::distinct(recipe.set_items(), self.budget)?;
+            let pairs = self.keys.unique(recipe.set_items(), self.budget)?;
             steps.push(Step::Raw(",\"items\":["));
             steps.push(Step::Pairs(pairs.into_iter(), true));
             steps.push(Step::Raw("]"));
@@ -460,6 +476,7 @@ mod tests {
             r#"{"a":3,"b":2}"#
         );
         assert_eq!(json(b"\x8f(K\x02K\x01\x90."), r#"{"$set":[2,1]}"#);
+        assert_eq!(json(b"\x8f(K\x02K\x01\x88K\x02\x90."), r#"{"$set":[2,1]}"#);
     }
 
     #[test]

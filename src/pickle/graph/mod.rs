@@ -4,6 +4,7 @@
 //! recurses. A graph owns its bytes, is `Send + Sync`, and drops in a handful of frees.
 
 mod build;
+mod keys;
 mod node;
 mod value;
 mod walk;
@@ -14,6 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub(crate) use build::Builder;
+pub use keys::{Key, Keys, Pair};
 pub use node::NodeId;
 pub(crate) use node::{LONGEST, Node, Packed, Place, Run, Span};
 pub use value::{

@@ -274,13 +274,16 @@ impl Machine<'_> {
         if self.stack.len() <= self.fence() {
             return Err(Kind::Underflow);
         }
-        self.stack.pop().ok_or(Kind::Underflow)
+        let Some(top) = self.stack.pop() else { return Err(Kind::Underflow) };
+        Ok(top)
     }
 
     #[inline]
     fn top(&self) -> Result<NodeId, Kind> {
-        let height = self.below_top(1)?;
-        self.stack.get(height).copied().ok_or(Kind::Underflow)
+        match self.stack.last() {
+            Some(&top) if self.stack.len() > self.fence() => Ok(top),
+            _ => Err(Kind::Underflow),
+        }
     }
 
     /// The height `n` objects below the top.
@@ -391,11 +394,14 @@ impl Machine<'_> {
 
     /// Checks every `step`th object above `height`.
     fn check_hashable(&self, height: usize, step: usize) -> Result<(), Kind> {
-        let mut members = self.above(height).iter().step_by(step);
-        match members.find_map(|&member| self.build.unhashable(member)) {
-            Some(found) => Err(Kind::Unhashable(found)),
-            None => Ok(()),
+        let hashable =
+            |group: &[NodeId]| group.first().is_none_or(|&id| self.build.is_hashable(id));
+        if self.above(height).chunks(step).all(hashable) {
+            return Ok(());
         }
+        let mut members = self.above(height).iter().step_by(step);
+        let found = members.find_map(|&member| self.build.unhashable(member));
+        Err(Kind::Unhashable(found.unwrap_or_default()))
     }
 
     fn append(&mut self, height: usize) -> Result<(), Kind> {
@@ -461,7 +467,7 @@ impl Machine<'_> {
 
     #[inline]
     fn get(&mut self, index: u64) -> Result<(), Kind> {
-        let id = self.memo.get(index).ok_or(Kind::NotInMemo(index))?;
+        let Some(id) = self.memo.get(index) else { return Err(Kind::NotInMemo(index)) };
         self.push(id)
     }
 

@@ -25,9 +25,15 @@ pub(super) enum Number {
 /// Digits that CPython converts from decimal: its default `int_max_str_digits`.
 const MAX_DIGITS: usize = 4_300;
 
+/// What a C string holds of a line: all before the first NUL.
+fn c_string(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// The operand of INT.
-pub(super) fn int(text: &[u8]) -> Result<Number, Kind> {
-    match (c_integer(text), text.len()) {
+pub(super) fn int(line: &[u8]) -> Result<Number, Kind> {
+    let text = c_string(line);
+    match (c_integer(text), line.len()) {
         (Some(0), 2) => Ok(Number::Bool(false)),
         (Some(1), 2) => Ok(Number::Bool(true)),
         (Some(value), _) => Ok(Number::Int(value)),
@@ -36,13 +42,13 @@ pub(super) fn int(text: &[u8]) -> Result<Number, Kind> {
 }
 
 /// The operand of LONG, with or without its `L`.
-pub(super) fn long(text: &[u8]) -> Result<Number, Kind> {
-    python_integer(text.strip_suffix(b"L").unwrap_or(text), 0)
+pub(super) fn long(line: &[u8]) -> Result<Number, Kind> {
+    python_integer(c_string(line.strip_suffix(b"L").unwrap_or(line)), 0)
 }
 
 /// The operand of GET or PUT.
-pub(super) fn index(text: &[u8]) -> Result<u64, Kind> {
-    match python_integer(text, 10)? {
+pub(super) fn index(line: &[u8]) -> Result<u64, Kind> {
+    match python_integer(c_string(line), 10)? {
         Number::Int(value) => {
             u64::try_from(value).map_err(|_| Kind::BadOperand("negative memo index"))
         }
@@ -51,9 +57,9 @@ pub(super) fn index(text: &[u8]) -> Result<u64, Kind> {
 }
 
 /// The operand of FLOAT.
-pub(super) fn float(text: &[u8]) -> Result<f64, Kind> {
+pub(super) fn float(line: &[u8]) -> Result<f64, Kind> {
     let bad = Kind::BadOperand("not a float");
-    let Some(text) = std::str::from_utf8(text).ok() else { return Err(bad) };
+    let Some(text) = std::str::from_utf8(c_string(line)).ok() else { return Err(bad) };
     let Ok(value) = text.parse::<f64>() else { return Err(bad) };
     let spelled = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     if value.is_infinite() && !spelled {
@@ -347,6 +353,8 @@ mod tests {
             ("-9223372036854775808", Int(i64::MIN)),
             ("9223372036854775808", Big(vec![0, 0, 0, 0, 0, 0, 0, 0x80, 0])),
             ("-9223372036854775809", Big(vec![255, 255, 255, 255, 255, 255, 255, 0x7f, 255])),
+            ("1\0", Bool(true)),
+            ("1\0x", Int(1)),
             ("0xffffffffffffffffff", Big(vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 0])),
         ] {
             assert_eq!(int(text.as_bytes()), Ok(want), "{text}");

@@ -302,7 +302,7 @@ impl<'graph> Writer<'_, 'graph> {
             Some(Meaning::Set(items)) => self.set("{\"$set\":[", items)?,
             Some(Meaning::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
             Some(Meaning::ByteArray(bytes)) => {
-                let bytes = meaning::given_bytes(bytes).unwrap_or_default();
+                let bytes = bytes.and_then(meaning::given_bytes).unwrap_or_default();
                 self.put(&tagged("$bytearray", &bytes))?;
             }
             _ => self.object(recipe)?,

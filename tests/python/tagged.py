@@ -1,11 +1,10 @@
 """What CPython's own C unpickler makes of a stream, as JSON in the tagged form.
 
-Nothing is imported: every global is a stand-in that records what is done with it, but for the
-builtin types whose values JSON shows as such. An implementation of its own: it shares nothing
+Nothing is imported: every global is a stand-in that records what is done with it, but for
+calls by which older protocols spell plain values. An implementation of its own: it shares nothing
 with the Rust one but the table of the form.
 """
 
-import _codecs
 import base64
 import builtins
 import codecs
@@ -17,7 +16,8 @@ class Stub(type):
     """A global: a class that can be called, instantiated, and given state."""
 
     def __call__(cls, *args, **kwargs):
-        return Made("call", cls, args, kwargs or None)
+        builtin = plain(cls.called, args) if not kwargs else None
+        return Made("call", cls, args, kwargs or None) if builtin is None else builtin
 
     def __getattribute__(cls, name):
         if name == "__setstate__":
@@ -66,13 +66,25 @@ class Persistent(Made):
         self.pid = pid
 
 
-REAL = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "complex"): complex,
-    ("builtins", "bytearray"): bytearray,
-    ("_codecs", "encode"): _codecs.encode,
-}
+def plain(called, args):
+    """What a call gives by which protocols spell a plain value; None for any other call."""
+    module, name = called
+    types = [type(arg) for arg in args]
+    if called == ("_codecs", "encode") and types == [str, str] and args[1] in ("latin1", "latin-1"):
+        return args[0].encode("latin1") if all(ord(char) < 256 for char in args[0]) else None
+    if module not in ("builtins", "__builtin__"):
+        return None
+    if name in ("set", "frozenset") and types in ([list], [tuple]):
+        return (set if name == "set" else frozenset)(args[0])
+    if name == "complex" and types == [float, float]:
+        return complex(*args)
+    if name == "bytes" and types == []:
+        return b""
+    if name == "bytearray" and types in ([], [bytes]):
+        return bytearray(*args)
+    return None
+
+
 PRIVATE = 0x10F000
 
 
@@ -96,10 +108,7 @@ class Unpickler(pickle.Unpickler):
         self.resolve = resolve
 
     def find_class(self, module, name):
-        builtin = "builtins" if module == "__builtin__" else module
-        if (builtin, name) in REAL:
-            return REAL[builtin, name]
-        if self.resolve and builtin == "builtins" and name in ("int", "len", "list"):
+        if self.resolve and module == "builtins" and name in ("int", "len", "list"):
             return getattr(builtins, name)
         return self.stub(module, name)
 
@@ -179,10 +188,7 @@ def scalar(value):
         )
     if isinstance(value, Stub):
         return '{"$global":%s}' % quoted(".".join(value.called))
-    if value in REAL.values():
-        key = next(key for key, real in REAL.items() if real is value)
-        return '{"$global":%s}' % quoted(".".join(key))
-    if value == ():
+    if kind is tuple and not value:
         return '{"$tuple":[]}'
     return None
 

@@ -32,6 +32,9 @@ fn c_string(text: &[u8]) -> &[u8] {
 
 /// The operand of INT.
 pub(super) fn int(line: &[u8]) -> Result<Number, Kind> {
+    if line.is_empty() {
+        return Err(Kind::BadOperand("not an integer"));
+    }
     let text = c_string(line);
     match (c_integer(text), line.len()) {
         (Some(0), 2) => Ok(Number::Bool(false)),
@@ -68,18 +71,36 @@ pub(super) fn float(line: &[u8]) -> Result<f64, Kind> {
     Ok(value)
 }
 
+/// C's `isspace`, which a vertical tab is too.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
 fn space(input: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let spaces = input.iter().take_while(|byte| is_space(byte)).count();
+    let spaces = input.iter().take_while(|&&byte| is_space(byte)).count();
     input.get(spaces..).unwrap_or_default()
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let Some((&last, head)) = text.split_last() {
+        if !is_space(last) {
+            break;
+        }
+        text = head;
+    }
+    text
 }
 
 fn sign(input: &[u8]) -> IResult<&[u8], bool> {
     map(opt(alt((tag("-"), tag("+")))), |sign: Option<&[u8]>| sign == Some(b"-")).parse(input)
 }
 
-/// C's `strtol` with base 0 over the whole text; none if it stops early or overflows.
+/// C's `strtol` with base 0 over the whole text; none if it stops early or overflows. Of an
+/// empty text, which takes a line that begins with NUL, it makes 0.
 fn c_integer(text: &[u8]) -> Option<i64> {
+    if text.is_empty() {
+        return Some(0);
+    }
     let (digits, negative) = sign(space(text)).ok()?;
     let (radix, digits) = match digits {
         [b'0', b'x' | b'X', digits @ ..] => (16, digits),
@@ -108,7 +129,7 @@ fn python_integer(text: &[u8], base: u32) -> Result<Number, Kind> {
     };
     // After a prefix one underscore may come first.
     let digits = if radix == 10 { digits } else { digits.strip_prefix(b"_").unwrap_or(digits) };
-    let digits = digits.trim_ascii_end();
+    let digits = trim_end(digits);
     let well_placed = !digits.starts_with(b"_") && !digits.ends_with(b"_");
     let doubled = digits.windows(2).any(|pair| pair == b"__");
     if digits.is_empty() || !well_placed || doubled {
@@ -354,6 +375,9 @@ mod tests {
             ("9223372036854775808", Big(vec![0, 0, 0, 0, 0, 0, 0, 0x80, 0])),
             ("-9223372036854775809", Big(vec![255, 255, 255, 255, 255, 255, 255, 0x7f, 255])),
             ("1\0", Bool(true)),
+            ("\0", Int(0)),
+            ("\0x", Bool(false)),
+            ("1\x0b", Int(1)),
             ("1\0x", Int(1)),
             ("0xffffffffffffffffff", Big(vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 0])),
         ] {

@@ -150,6 +150,12 @@ def tag(name, data):
     return '{"%s":"%s"}' % (name, base64.b64encode(bytes(data)).decode())
 
 
+def dotted(called):
+    """The name of a global as a JSON string, which cannot hold surrogates."""
+    raw = ".".join(called).encode("utf-8", "surrogatepass")
+    return quoted(raw.decode("utf-8", "replace"))
+
+
 def scalar(value):
     """JSON of what holds nothing else; None for what does."""
     kind = type(value)
@@ -187,7 +193,7 @@ def scalar(value):
             "true" if value.readonly else "false",
         )
     if isinstance(value, Stub):
-        return '{"$global":%s}' % quoted(".".join(value.called))
+        return '{"$global":%s}' % dotted(value.called)
     if kind is tuple and not value:
         return '{"$tuple":[]}'
     return None
@@ -255,7 +261,7 @@ def made(value):
     if isinstance(what, Stub) and what.called in RECONSTRUCTOR:
         if len(args) == 3 and args[2] is None:
             instance, what, args = True, args[0], ()
-    name = [quoted(".".join(what.called))] if isinstance(what, Stub) else [(what,)]
+    name = [dotted(what.called)] if isinstance(what, Stub) else [(what,)]
     out = ['{"$object":' if instance else '{"$call":', *name]
     if args:
         out += [',"args":[', *commas([(arg,)] for arg in args), "]"]
@@ -269,12 +275,21 @@ def made(value):
             out += [open, *commas([(item,)] for item in items), "]"]
     items = [item for kind, items in value.effects if kind == "set" for item in items]
     if items:
-        try:
-            items = dict(items).items()
-        except TypeError:
-            pass  # Unhashable keys, which only a class of its own admits.
-        out += [',"items":[', *pairs(items), "]"]
+        out += [',"items":[', *pairs(unique(items)), "]"]
     return out + ["}"]
+
+
+def unique(items):
+    """Pairs as a dict keeps them; keys that only a class of its own admits, by identity."""
+    out = {}
+    for key, value in items:
+        try:
+            place = (True, key)
+            hash(place)
+        except (TypeError, ValueError):
+            place = (False, id(key))
+        out[place] = (out.get(place, (key,))[0], value)
+    return out.values()
 
 
 def walk(value, met, write):

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::decode::Ops;
 use super::error::{Error, Kind};
-use super::graph::{Builder, EffectKind, Global, Graph, LONGEST, Make, Node, NodeId, Span, Value};
+use super::graph::{
+    Builder, Dict, EffectKind, Global, Graph, Items, LONGEST, Make, Node, NodeId, Span, Value,
+};
 use super::memo::{Globals, Memo, Spelled};
 use super::opcode::Op;
 use super::policy::{Policy, Position, Positions};
@@ -385,10 +387,12 @@ impl Machine<'_> {
         self.replace(height, id)
     }
 
+    fn check_even(&self, height: usize) -> Result<(), Kind> {
+        if self.above(height).len().is_multiple_of(2) { Ok(()) } else { Err(Kind::OddItems) }
+    }
+
     fn check_pairs(&self, height: usize) -> Result<(), Kind> {
-        if !self.above(height).len().is_multiple_of(2) {
-            return Err(Kind::OddItems);
-        }
+        self.check_even(height)?;
         self.check_hashable(height, 2)
     }
 
@@ -433,7 +437,8 @@ impl Machine<'_> {
             }
             other => {
                 open_to_effects(other, "a dict")?;
-                self.check_pairs(height)?;
+                // What it can hash is for its class to say.
+                self.check_even(height)?;
                 let items = self.stack.get(height..).unwrap_or_default();
                 self.build.effect(dict, EffectKind::SetItems, items)?;
             }
@@ -497,9 +502,12 @@ impl Machine<'_> {
     fn stack_global(&mut self) -> Result<(), Kind> {
         let name = self.pop()?;
         let module = self.pop()?;
-        let span = |id| match self.build.graph().kind(id) {
+        let graph = self.build.graph();
+        let span = |id| match graph.kind(id) {
             Some(Node::Text(span)) => Ok(span),
-            _ => Err(wrong("two texts", self.build.graph().object(id).kind())),
+            // A Python 2 string is a text to Python, if it is ASCII.
+            Some(Node::Str8(span)) if graph.bytes(span).is_ascii() => Ok(span),
+            _ => Err(wrong("two texts", graph.object(id).kind())),
         };
         let id = self.global(span(module)?, span(name)?)?;
         self.push(id)
@@ -598,6 +606,9 @@ impl Machine<'_> {
 
     fn inst(&mut self, module: &[u8], name: &[u8]) -> Result<(), Kind> {
         let height = self.pop_mark()?;
+        if !module.is_ascii() || !name.is_ascii() {
+            return Err(Kind::BadOperand("the name is not ASCII"));
+        }
         let args = self.build.tuple(self.stack.get(height..).unwrap_or_default())?;
         let class = self.line_global(module, name)?;
         self.check(class, Position::Instance)?;
@@ -612,7 +623,7 @@ impl Machine<'_> {
             Some(Node::Recipe(_) | Node::Persistent(_) | Node::Extension(_)) => {}
             Some(Node::Global(_)) => self.check(object, Position::Target)?,
             // Nothing to do, so Python does not notice that it could not.
-            _ if state == NodeId::NONE => return Ok(()),
+            _ if self.is_no_state(state) => return Ok(()),
             _ => {
                 return Err(wrong(
                     "an object with state",
@@ -621,6 +632,16 @@ impl Machine<'_> {
             }
         }
         Ok(self.build.effect(object, EffectKind::State, &[state])?)
+    }
+
+    /// `None`, or `None` and no slots.
+    fn is_no_state(&self, state: NodeId) -> bool {
+        let object = self.build.graph().object(state);
+        let parts = object.as_tuple().and_then(Items::array);
+        object.is_none()
+            || parts.is_some_and(|[state, slots]| {
+                state.is_none() && slots.as_dict().is_some_and(Dict::is_empty)
+            })
     }
 
     fn extension(&mut self, code: i64) -> Result<(), Kind> {

@@ -25,9 +25,18 @@ pub(super) enum Number {
 /// Digits that CPython converts from decimal: its default `int_max_str_digits`.
 const MAX_DIGITS: usize = 4_300;
 
+/// What a C string holds of a line: all before the first NUL.
+fn c_string(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// The operand of INT.
-pub(super) fn int(text: &[u8]) -> Result<Number, Kind> {
-    match (c_integer(text), text.len()) {
+pub(super) fn int(line: &[u8]) -> Result<Number, Kind> {
+    if line.is_empty() {
+        return Err(Kind::BadOperand("not an integer"));
+    }
+    let text = c_string(line);
+    match (c_integer(text), line.len()) {
         (Some(0), 2) => Ok(Number::Bool(false)),
         (Some(1), 2) => Ok(Number::Bool(true)),
         (Some(value), _) => Ok(Number::Int(value)),
@@ -36,13 +45,13 @@ pub(super) fn int(text: &[u8]) -> Result<Number, Kind> {
 }
 
 /// The operand of LONG, with or without its `L`.
-pub(super) fn long(text: &[u8]) -> Result<Number, Kind> {
-    python_integer(text.strip_suffix(b"L").unwrap_or(text), 0)
+pub(super) fn long(line: &[u8]) -> Result<Number, Kind> {
+    python_integer(c_string(line.strip_suffix(b"L").unwrap_or(line)), 0)
 }
 
 /// The operand of GET or PUT.
-pub(super) fn index(text: &[u8]) -> Result<u64, Kind> {
-    match python_integer(text, 10)? {
+pub(super) fn index(line: &[u8]) -> Result<u64, Kind> {
+    match python_integer(c_string(line), 10)? {
         Number::Int(value) => {
             u64::try_from(value).map_err(|_| Kind::BadOperand("negative memo index"))
         }
@@ -51,9 +60,9 @@ pub(super) fn index(text: &[u8]) -> Result<u64, Kind> {
 }
 
 /// The operand of FLOAT.
-pub(super) fn float(text: &[u8]) -> Result<f64, Kind> {
+pub(super) fn float(line: &[u8]) -> Result<f64, Kind> {
     let bad = Kind::BadOperand("not a float");
-    let Some(text) = std::str::from_utf8(text).ok() else { return Err(bad) };
+    let Some(text) = std::str::from_utf8(c_string(line)).ok() else { return Err(bad) };
     let Ok(value) = text.parse::<f64>() else { return Err(bad) };
     let spelled = text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
     if value.is_infinite() && !spelled {
@@ -62,18 +71,36 @@ pub(super) fn float(text: &[u8]) -> Result<f64, Kind> {
     Ok(value)
 }
 
+/// C's `isspace`, which a vertical tab is too.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
 fn space(input: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let spaces = input.iter().take_while(|byte| is_space(byte)).count();
+    let spaces = input.iter().take_while(|&&byte| is_space(byte)).count();
     input.get(spaces..).unwrap_or_default()
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let Some((&last, head)) = text.split_last() {
+        if !is_space(last) {
+            break;
+        }
+        text = head;
+    }
+    text
 }
 
 fn sign(input: &[u8]) -> IResult<&[u8], bool> {
     map(opt(alt((tag("-"), tag("+")))), |sign: Option<&[u8]>| sign == Some(b"-")).parse(input)
 }
 
-/// C's `strtol` with base 0 over the whole text; none if it stops early or overflows.
+/// C's `strtol` with base 0 over the whole text; none if it stops early or overflows. Of an
+/// empty text, which takes a line that begins with NUL, it makes 0.
 fn c_integer(text: &[u8]) -> Option<i64> {
+    if text.is_empty() {
+        return Some(0);
+    }
     let (digits, negative) = sign(space(text)).ok()?;
     let (radix, digits) = match digits {
         [b'0', b'x' | b'X', digits @ ..] => (16, digits),
@@ -102,7 +129,7 @@ fn python_integer(text: &[u8], base: u32) -> Result<Number, Kind> {
     };
     // After a prefix one underscore may come first.
     let digits = if radix == 10 { digits } else { digits.strip_prefix(b"_").unwrap_or(digits) };
-    let digits = digits.trim_ascii_end();
+    let digits = trim_end(digits);
     let well_placed = !digits.starts_with(b"_") && !digits.ends_with(b"_");
     let doubled = digits.windows(2).any(|pair| pair == b"__");
     if digits.is_empty() || !well_placed || doubled {
@@ -347,6 +374,11 @@ mod tests {
             ("-9223372036854775808", Int(i64::MIN)),
             ("9223372036854775808", Big(vec![0, 0, 0, 0, 0, 0, 0, 0x80, 0])),
             ("-9223372036854775809", Big(vec![255, 255, 255, 255, 255, 255, 255, 0x7f, 255])),
+            ("1\0", Bool(true)),
+            ("\0", Int(0)),
+            ("\0x", Bool(false)),
+            ("1\x0b", Int(1)),
+            ("1\0x", Int(1)),
             ("0xffffffffffffffffff", Big(vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 0])),
         ] {
             assert_eq!(int(text.as_bytes()), Ok(want), "{text}");

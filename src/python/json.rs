@@ -14,7 +14,7 @@ use super::literal;
 use super::mapping::{self, Pair};
 use super::meaning::{self, Instance, Meaning};
 use crate::base::{Budget, Exceeded};
-use crate::pickle::{BigInt, EffectKind, Items, Keys, Object, Recipe, Text, Value};
+use crate::pickle::{BigInt, Dict, EffectKind, Items, Keys, Object, Recipe, Text, Value};
 
 /// A layer above that knows some objects better, tensors say.
 pub trait Known<'graph> {
@@ -219,6 +219,10 @@ impl<'graph> Writer<'_, 'graph> {
                 self.put(&text)?;
             }
             Value::Tuple(items) if items.is_empty() => self.put("{\"$tuple\":[]}")?,
+            Value::Recipe(recipe) => match atom(recipe) {
+                Some(text) => self.put(&text)?,
+                None => self.shared(object)?,
+            },
             _ => self.shared(object)?,
         }
         Ok(())
@@ -295,18 +299,13 @@ impl<'graph> Writer<'_, 'graph> {
 
     fn recipe(&mut self, recipe: Recipe<'graph>) -> Result<(), Error> {
         match Meaning::of(recipe) {
-            Some(Meaning::Complex(re, im)) => {
-                let text = format!("{{\"$complex\":[{},{}]}}", float(re), float(im));
-                self.put(&text)?;
-            }
             Some(Meaning::Set(items)) => self.set("{\"$set\":[", items)?,
             Some(Meaning::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
-            Some(Meaning::Bytes(text)) => self.put(&tagged("$bytes", &meaning::latin1(text)))?,
             Some(Meaning::ByteArray(bytes)) => {
-                let bytes = meaning::given_bytes(bytes).unwrap_or_default();
+                let bytes = bytes.and_then(meaning::given_bytes).unwrap_or_default();
                 self.put(&tagged("$bytearray", &bytes))?;
             }
-            None => self.object(recipe)?,
+            _ => self.object(recipe)?,
         }
         Ok(())
     }
@@ -327,7 +326,8 @@ impl<'graph> Writer<'_, 'graph> {
                 None => steps.extend([Step::Raw(",\"args\":"), Step::Value(args)]),
             }
         }
-        if let Some(kwargs) = recipe.kwargs() {
+        let is_empty = |dict: &Object| dict.as_dict().is_some_and(Dict::is_empty);
+        if let Some(kwargs) = recipe.kwargs().filter(|kwargs| !is_empty(kwargs)) {
             steps.extend([Step::Raw(",\"kwargs\":"), Step::Value(kwargs)]);
         }
         self.effects(recipe, &mut steps)?;
@@ -367,6 +367,15 @@ impl<'graph> Writer<'_, 'graph> {
             steps.push(Step::Raw("]"));
         }
         Ok(())
+    }
+}
+
+/// What a call gives that is neither mutable nor compound: its sharing means nothing.
+fn atom(recipe: Recipe) -> Option<String> {
+    match Meaning::of(recipe)? {
+        Meaning::Complex(re, im) => Some(format!("{{\"$complex\":[{},{}]}}", float(re), float(im))),
+        Meaning::Bytes(text) => Some(tagged("$bytes", &meaning::latin1(text))),
+        _ => None,
     }
 }
 
@@ -501,6 +510,12 @@ mod tests {
     fn sharing_is_kept() {
         assert_eq!(json(b"]q\x00h\x00\x86."), r#"{"$tuple":[{"$id":1,"value":[]},{"$ref":1}]}"#);
         assert_eq!(json(b"]q\x00h\x00a."), r#"{"$id":1,"value":[{"$ref":1}]}"#);
+        let bytes = b"c_codecs\nencode\n(Vx\nVlatin1\ntR\x85q\x000h\x00h\x00\x86.";
+        let tuple = r#"{"$tuple":[{"$bytes":"eA=="}]}"#;
+        assert_eq!(
+            json(bytes),
+            format!(r#"{{"$tuple":[{{"$id":1,"value":{tuple}}},{{"$ref":1}}]}}"#)
+        );
         // Equal, but not the same.
         assert_eq!(json(b"]]\x86."), r#"{"$tuple":[[],[]]}"#);
     }

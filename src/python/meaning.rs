@@ -15,10 +15,11 @@ pub enum Meaning<'graph> {
     Set(Items<'graph>),
     /// `frozenset([…])`.
     FrozenSet(Items<'graph>),
-    /// `_codecs.encode(text, 'latin1')`: the text, each character of it one byte.
+    /// `_codecs.encode(text, 'latin1')`: the text, each character of it one byte. None in it
+    /// for `bytes()`.
     Bytes(&'graph str),
-    /// `bytearray(_codecs.encode(…))` or `bytearray(bytes)`.
-    ByteArray(Object<'graph>),
+    /// `bytearray(_codecs.encode(…))` or `bytearray(bytes)`; none for `bytearray()`.
+    ByteArray(Option<Object<'graph>>),
 }
 
 impl<'graph> Meaning<'graph> {
@@ -45,6 +46,8 @@ impl<'graph> Meaning<'graph> {
                 .map(Self::Bytes);
         }
         let given = match args.len() {
+            0 if is_builtin(global, b"bytes") => return Some(Self::Bytes("")),
+            0 if is_builtin(global, b"bytearray") => return Some(Self::ByteArray(None)),
             1 => args.get(0)?,
             _ => return None,
         };
@@ -60,7 +63,7 @@ impl<'graph> Meaning<'graph> {
                 Some(Self::FrozenSet(items))
             }
             Value::Bytes(_) | Value::Recipe(_) if is_builtin(global, b"bytearray") => {
-                given_bytes(given).map(|_| Self::ByteArray(given))
+                given_bytes(given).map(|_| Self::ByteArray(Some(given)))
             }
             _ => None,
         }

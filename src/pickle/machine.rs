@@ -573,6 +573,15 @@ impl Machine<'_> {
         }
     }
 
+    /// Keyword arguments are a dict, or something that a call would have made one.
+    fn check_kwargs(&self, kwargs: NodeId) -> Result<(), Kind> {
+        let object = self.build.graph().object(kwargs);
+        match object.value() {
+            Value::Dict(_) | Value::Recipe(_) => Ok(()),
+            _ => Err(wrong("a dict of keyword arguments", object.kind())),
+        }
+    }
+
     fn reduce(&mut self) -> Result<(), Kind> {
         let args = self.pop()?;
         let callable = self.pop()?;
@@ -585,9 +594,8 @@ impl Machine<'_> {
     fn new_obj(&mut self, make: Make, args: NodeId, kwargs: NodeId) -> Result<(), Kind> {
         let class = self.pop()?;
         self.check_args(args)?;
-        if make == Make::NewObjEx && self.build.graph().object(kwargs).as_dict().is_none() {
-            let found = self.build.graph().object(kwargs).kind();
-            return Err(wrong("a dict of keyword arguments", found));
+        if make == Make::NewObjEx {
+            self.check_kwargs(kwargs)?;
         }
         self.check(class, Position::Instance)?;
         let id = self.build.recipe(make, class, args, kwargs)?;

@@ -9,6 +9,7 @@ use std::fmt::{self, Write};
 use std::rc::Rc;
 
 use super::dis::{Content, Disassembly, Line, Quoted};
+use super::error::Kind;
 use super::opcode::Op;
 use super::text;
 use crate::base::{Budget, Exceeded, FileOffset};
@@ -229,7 +230,15 @@ impl<'data> Trace<'data> {
             Op::BinUnicode(text) | Op::ShortBinUnicode(text) | Op::BinUnicode8(text) => {
                 Thing::Text(Name::Plain(text))
             }
-            Op::Unicode(line) => Thing::Text(unescaped(line, problem, budget)?),
+            Op::Unicode(line) => Thing::Text(unescaped(line, text::unicode, problem, budget)?),
+            // A Python 2 string is a text to Python, if it is ASCII.
+            Op::String(line) => {
+                let name = unescaped(line, text::string, problem, budget)?;
+                if name.as_bytes().is_ascii() { Thing::Text(name) } else { Thing::Some(pushed) }
+            }
+            Op::BinString(bytes) | Op::ShortBinString(bytes) if bytes.is_ascii() => {
+                Thing::Text(Name::Plain(bytes))
+            }
             Op::Get(_) | Op::BinGet(_) | Op::LongBinGet(_) => {
                 let index = get_index(op);
                 let found = index.and_then(|index| self.memo.get(&index)).cloned();
@@ -274,18 +283,20 @@ fn get_index(op: &Op) -> Option<u64> {
 
 fn unescaped<'data>(
     line: &'data [u8],
+    unescape: fn(&[u8]) -> Result<Vec<u8>, Kind>,
     problem: &mut Option<&'static str>,
     budget: &mut Budget,
 ) -> Result<Name<'data>, Exceeded> {
-    if line.is_ascii() && !line.contains(&b'\\') {
-        return Ok(Name::Plain(line));
-    }
+    // At most two bytes come of one.
     budget.memory((line.len() as u64).saturating_mul(2))?;
-    if let Ok(bytes) = text::unicode(line) {
-        return Ok(Name::Unescaped(bytes.into()));
+    match unescape(line) {
+        Ok(bytes) if bytes == line => Ok(Name::Plain(line)),
+        Ok(bytes) => Ok(Name::Unescaped(bytes.into())),
+        Err(_) => {
+            *problem = Some("an operand that cannot be read");
+            Ok(Name::Plain(line))
+        }
     }
-    *problem = Some("invalid \\u escape in the text");
-    Ok(Name::Plain(line))
 }
 
 impl fmt::Display for Thing<'_> {

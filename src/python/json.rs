@@ -147,7 +147,6 @@ impl<'graph> Writer<'_, 'graph> {
     fn run(&mut self, object: Object<'graph>) -> Result<(), Error> {
         self.todo.push(Step::Value(object));
         while let Some(step) = self.todo.pop() {
-            self.budget.visits(1)?;
             match step {
                 Step::Raw(text) => self.put(text)?,
                 Step::Text(text) => self.put(&text)?,
@@ -201,6 +200,8 @@ impl<'graph> Writer<'_, 'graph> {
     }
 
     fn value(&mut self, object: Object<'graph>) -> Result<(), Error> {
+        // All other steps are few for each value.
+        self.budget.visits(1)?;
         match object.value() {
             Value::None => self.put("null")?,
             Value::Bool(value) => self.put(if value { "true" } else { "false" })?,

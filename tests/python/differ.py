@@ -27,7 +27,8 @@ NAMES = {op.code.encode("latin1")[0]: op.name for op in OPS}
 
 # What CPython says, or we say, where a row of the table applies.
 THEIRS_ONLY = {
-    "made-arguments": ("argument list must be a tuple", "expected an arg tuple, got Made",
+    "made-arguments": ("kwargs argument must be a dict, not Made",
+                       "argument list must be a tuple", "expected an arg tuple, got Made",
                        "expected an arg tuple, got Persistent", "args argument must be a tuple, not Made",
                        "args argument must be a tuple, not Persistent"),
     "made-classes": ("must be a type, not Made", "must be a type, not Persistent"),
@@ -178,11 +179,11 @@ def sort_sets(value):
     return out
 
 
-def row_of(us, them):
+def row_of(us, them, stream):
     """The row of the table that explains a difference; None if none does."""
     if us[0] == them[0] == "!":
         return "same"
-    if "'bytearray'" in them and "$buffer" in us:
+    if "'bytearray'" in them and b"\x97" in stream:
         return "buffer-keys"  # A read-only view has the hash of what it views.
     if them[0] == "!":
         return next((row for row, texts in THEIRS_ONLY.items() if any(t in them for t in texts)), None)
@@ -221,7 +222,7 @@ def main():
         streams += [changed(pick, known) for _ in range(8000)]
         for stream, us in zip(streams, ours(args.example, streams)):
             them = theirs(stream)
-            row = row_of(us, them)
+            row = row_of(us, them, stream)
             rows[row] += 1
             good += them[0] == "="
             if row is None:

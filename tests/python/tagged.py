@@ -188,10 +188,8 @@ def scalar(value):
     if kind is bytes:
         return tag("$bytes", value)
     if kind is memoryview:
-        return '{"$buffer":%s,"readonly":%s}' % (
-            bytes(value).decode(),
-            "true" if value.readonly else "false",
-        )
+        index = bytes(value).decode() if bytes(value).isdigit() else "null"  # A view of bytes.
+        return '{"$buffer":%s,"readonly":%s}' % (index, "true" if value.readonly else "false")
     if isinstance(value, Stub):
         return '{"$global":%s}' % dotted(value.called)
     if kind is tuple and not value:

@@ -1,0 +1,120 @@
+//! Shapes that a file may choose: a million deep, holding itself, unfolding to more than there
+//! are atoms. Everything that reads or writes them runs on a stack of 256 KiB.
+#![cfg(feature = "python")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use depickle::pickle::{Annotated, Graph, Keys, Object, Policy, assemble, disassemble, run};
+use depickle::python::{json, show};
+use depickle::{Budget, FileOffset, Limits};
+
+const DEEP: usize = 1_000_000;
+
+fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
+}
+
+fn graph(stream: Vec<u8>) -> Graph {
+    let outcome = run(stream.into(), FileOffset(0), &Policy::inspect(), &mut Budget::default());
+    outcome.end.unwrap();
+    outcome.graph
+}
+
+fn budget() -> Budget {
+    Budget::new(Limits::default())
+}
+
+/// Takes the stream through every door.
+fn everything(stream: &[u8]) {
+    let text = disassemble(stream);
+    assert_eq!(assemble(&text).unwrap(), stream);
+    let mut lines = budget();
+    let annotated = Annotated::new(stream, FileOffset(0), &mut lines);
+    assert!(annotated.map(Result::unwrap).all(|line| line.note.problem.is_none()));
+    let graph = graph(stream.to_vec());
+    let root = graph.root().unwrap();
+    assert!(root.reach().count() <= stream.len());
+    as_json(root);
+    let shown = show::show(root, &|_| None, show::Extent::default(), &mut budget()).unwrap();
+    assert!(shown.len() < 100_000);
+    Keys::new().key(root, &mut budget()).unwrap();
+    drop(graph.clone());
+}
+
+fn as_json(root: Object) -> usize {
+    let mut out = Vec::new();
+    json::write(root, &json::Nothing, &mut budget(), &mut out).unwrap();
+    out.len()
+}
+
+fn nested(open: &str, close: &str) -> Vec<u8> {
+    let (open, close) = (assemble(open).unwrap(), assemble(close).unwrap());
+    [&open.repeat(DEEP)[..], b"N", &close.repeat(DEEP), b"."].concat()
+}
+
+#[test]
+fn a_million_tuples_in_each_other() {
+    on_a_small_stack(|| everything(&nested("", "TUPLE1")));
+}
+
+#[test]
+fn a_million_lists_in_each_other() {
+    on_a_small_stack(|| everything(&nested("EMPTY_LIST", "APPEND")));
+}
+
+#[test]
+fn a_million_dicts_in_each_other() {
+    on_a_small_stack(|| everything(&nested("EMPTY_DICT\nNEWTRUE", "SETITEM")));
+}
+
+#[test]
+fn a_million_frozensets_in_each_other() {
+    on_a_small_stack(|| everything(&nested("MARK", "FROZENSET")));
+}
+
+#[test]
+fn a_million_calls_of_what_a_call_gave() {
+    let start = assemble("GLOBAL m f").unwrap();
+    let call = assemble("EMPTY_TUPLE\nREDUCE").unwrap();
+    let stream = [&start[..], &call.repeat(DEEP), b"."].concat();
+    on_a_small_stack(move || everything(&stream));
+}
+
+#[test]
+fn a_million_states_in_each_other() {
+    on_a_small_stack(|| everything(&nested("GLOBAL m C\nEMPTY_TUPLE\nNEWOBJ", "BUILD")));
+}
+
+#[test]
+fn a_million_persistent_ids_in_each_other() {
+    on_a_small_stack(|| everything(&nested("", "BINPERSID")));
+}
+
+#[test]
+fn a_million_marks() {
+    let stream = [&b"(".repeat(DEEP)[..], b"N."].concat();
+    on_a_small_stack(move || everything(&stream));
+}
+
+#[test]
+fn a_list_that_holds_itself_a_million_times() {
+    let text = "EMPTY_LIST\nMEMOIZE\nMARK\n".to_owned() + &"BINGET 0\n".repeat(DEEP);
+    let stream = assemble(&(text + "APPENDS\nSTOP")).unwrap();
+    on_a_small_stack(move || {
+        let graph = graph(stream);
+        assert!(as_json(graph.root().unwrap()) < 12 * DEEP);
+    });
+}
+
+#[test]
+fn a_memo_bomb_costs_what_it_holds() {
+    // Each tuple holds the one before twice: 2^200 paths.
+    let text = "NONE\nTUPLE1\n".to_owned() + &"DUP\nTUPLE2\n".repeat(200) + "STOP";
+    on_a_small_stack(move || everything(&assemble(&text).unwrap()));
+}

@@ -1,4 +1,26 @@
 //! Reads Python pickles and PyTorch `.pth` files without ever running what is in them.
+//!
+//! Five lines to a tensor:
+//!
+//! ```
+//! use depickle::torch::Checkpoint;
+//!
+//! let checkpoint = Checkpoint::open("tests/fixtures/mlp_model.pth")?;
+//! let bias: Vec<f32> = checkpoint.tensor("first.bias")?.to_vec()?;
+//! # assert_eq!(bias.len(), 10);
+//! # Ok::<(), depickle::torch::Error>(())
+//! ```
+//!
+//! | layer | takes | gives |
+//! |---|---|---|
+//! | [`pickle`] | bytes | operations, then the graph of what Python would have built, every call inert |
+//! | [`container`] | a file | named members |
+//! | [`python`] | the graph | what the standard library's globals mean; policies; JSON and text |
+//! | [`torch`] | a file | checkpoints: tensors, storages, modules |
+//!
+//! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
+//! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
+//! what is wrong, where, and what can be done.
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
@@ -11,5 +33,9 @@ pub mod pickle;
 pub mod python;
 #[cfg(feature = "torch")]
 pub mod torch;
+
+#[cfg(all(doctest, feature = "torch"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use base::{Budget, Category, FileOffset, Limit, Limits, Source};

@@ -51,7 +51,6 @@ fn what_is_no_checkpoint_is_named() {
         (b"<!DOCTYPE html><html>", "this is a web page, not the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"\x10\0\0\0\0\0\0\0{\"__metadata__\":{}}", "this is a safetensors file"),
-        (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "the layout before 1.6"),
         (b"\x1f\x8b\x08\0", "gzip"),
     ] {
         let why = refused(bytes);
@@ -205,4 +204,28 @@ fn a_stride_bomb_is_listed_but_not_written_out() {
     let why = tensor.to_vec::<f32>().unwrap_err();
     assert_eq!(why.category(), Category::OverLimit);
     assert_eq!(why.tensor(), Some(&*name));
+}
+
+#[test]
+fn a_legacy_file_cut_anywhere_is_refused_or_lists_what_is_lost() {
+    let whole = fs::read(fixture("legacy_mlp_state_dict.pth")).unwrap();
+    let names = |bytes: &[u8]| -> Result<(usize, usize), Error> {
+        let checkpoint = open(bytes.to_vec())?;
+        let list = checkpoint.tensors()?;
+        let readable = list.iter().filter(|entry| entry.tensor().is_ok());
+        let read = readable.filter(|entry| entry.on(&checkpoint).unwrap().to_bytes().is_ok());
+        Ok((list.len(), read.count()))
+    };
+    assert_eq!(names(&whole).unwrap(), (5, 5));
+    let mut lost = 0;
+    for len in 1..whole.len() {
+        match names(&whole[..len]) {
+            Ok((listed, read)) => {
+                assert!(listed == 5 && read < 5, "{len}: {read} of {listed}");
+                lost += 1;
+            }
+            Err(why) => assert!(why.offset().is_some() || len < 14, "{len}: {why}"),
+        }
+    }
+    assert!(lost > 400, "storages make up most of the file: {lost}");
 }

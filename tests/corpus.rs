@@ -19,7 +19,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use depickle::pickle::{Error, Pattern, Policy, Positions, Rule, assemble, disassemble, run};
+use depickle::pickle::{
+    Error, Op, Opcode, Ops, Pattern, Policy, Positions, Rule, assemble, disassemble, run,
+};
 use depickle::python::json;
 use depickle::{Budget, FileOffset, Limits};
 
@@ -141,6 +143,52 @@ fn every_case_has_its_outcome() {
         }
     }
     assert!(seen > 300, "only {seen} cases were found");
+}
+
+/// Operations of the case's pickles, up to where decoding stops.
+fn opcodes(stream: &[u8]) -> BTreeSet<Opcode> {
+    let mut opcodes = BTreeSet::new();
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let mut ops = Ops::new(rest);
+        let decoded: Result<Vec<_>, _> = ops.by_ref().map(|op| op.map(|(_, op)| op)).collect();
+        let Ok(decoded) = decoded else { break };
+        opcodes.extend(decoded.iter().map(Op::opcode));
+        rest = ops.rest();
+    }
+    opcodes
+}
+
+#[test]
+fn every_opcode_succeeds_in_one_case_and_fails_in_another() {
+    let mut succeeded = BTreeSet::new();
+    let mut failed = BTreeSet::new();
+    for path in files(&root().join("tests/corpus")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for case in cases(&text).iter().skip(1) {
+            let why = case.lines().find_map(|line| line.strip_prefix("; ! "));
+            match why {
+                Some(why) => failed.extend(why.split(' ').next().and_then(Opcode::from_name)),
+                None => succeeded.extend(opcodes(&assemble(case).unwrap())),
+            }
+        }
+    }
+    let all: BTreeSet<Opcode> = Opcode::all().collect();
+    assert_eq!(succeeded, all);
+    // Neither operand nor stack can be wrong for the others.
+    let harmless = [
+        "MARK",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "EMPTY_DICT",
+        "EMPTY_LIST",
+        "EMPTY_TUPLE",
+        "EMPTY_SET",
+        "NEXT_BUFFER",
+    ];
+    let harmless = harmless.iter().filter_map(|name| Opcode::from_name(name)).collect();
+    assert_eq!(&all - &failed, harmless);
 }
 
 #[test]

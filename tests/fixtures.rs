@@ -131,3 +131,64 @@ fn modules_print_as_in_python() {
     }
     assert!(modules >= 5, "only {modules} modules");
 }
+
+#[test]
+fn tensors_are_lent_where_they_lie_in_order() {
+    let record = records().into_iter().find(|record| record.name == "views").unwrap();
+    for (way, checkpoint) in each_way(&record) {
+        let in_memory = matches!(way, "mapped" | "bytes");
+        let lent = |name: &str| checkpoint.tensor(name).unwrap().as_slice::<f32>();
+        if in_memory && way == "mapped" {
+            // Maps begin on pages, and storages on 64 bytes of the file.
+            let base = lent("base").unwrap();
+            assert_eq!(base, (0..24_u8).map(f32::from).collect::<Vec<_>>());
+            assert_eq!(lent("scalar"), Some(&[7.5][..]));
+        } else if !in_memory {
+            assert_eq!(lent("base"), None, "{way}");
+        }
+        for strided in ["offset", "stepped", "transposed", "expanded", "negated"] {
+            assert_eq!(lent(strided), None, "{way} {strided}");
+        }
+        let base = checkpoint.tensor("base").unwrap();
+        assert_eq!(base.as_slice::<i32>(), None, "another dtype");
+        assert!(base.to_vec::<i32>().unwrap_err().to_string().contains("float32"));
+        assert_eq!(
+            checkpoint.tensor("offset").unwrap().to_vec::<f32>().unwrap(),
+            [8.0, 9.0, 10.0, 14.0, 15.0, 16.0]
+        );
+        assert_eq!(
+            checkpoint.tensor("expanded").unwrap().to_vec::<f32>().unwrap(),
+            [[1.0; 5], [2.0; 5]].concat()
+        );
+        assert_eq!(
+            checkpoint.tensor("conjugated").unwrap().to_vec::<[f32; 2]>().unwrap(),
+            [[1.0, -2.0], [-3.0, -0.5]]
+        );
+        assert_eq!(checkpoint.tensor("negated").unwrap().to_vec::<f32>().unwrap(), [-2.0, -0.5]);
+    }
+}
+
+#[test]
+fn elements_of_each_width_are_read_as_their_type() {
+    let checkpoint = Checkpoint::open_mapped(common::fixture("dtypes.pth")).unwrap();
+    let halves = checkpoint.tensor("torch.float16").unwrap();
+    assert_eq!(halves.to_vec::<half::f16>().unwrap()[2], half::f16::from_f32(1.5));
+    assert!(halves.as_slice::<half::f16>().unwrap()[6].is_nan());
+    let brain = checkpoint.tensor("torch.bfloat16").unwrap().to_vec::<half::bf16>().unwrap();
+    assert_eq!(brain[3], half::bf16::from_f32(-2.25));
+    let unsigned = checkpoint.tensor("torch.uint64").unwrap().to_vec::<u64>().unwrap();
+    assert_eq!(unsigned, [0, 0, 1, u64::MAX]);
+    assert_eq!(checkpoint.tensor("torch.bool").unwrap().to_vec::<u8>().unwrap(), [1, 0, 1]);
+}
+
+#[test]
+fn names_that_are_not_there_are_said() {
+    let checkpoint = Checkpoint::open(common::fixture("mlp_model.pth")).unwrap();
+    let why = checkpoint.tensor("first.wait").map(drop).unwrap_err();
+    assert!(why.to_string().contains("no tensor is named \"first.wait\""), "{why}");
+    let why = checkpoint.at("first.no").map(drop).unwrap_err();
+    assert!(why.to_string().contains("nothing is at key \"first.no\""), "{why}");
+    assert_eq!(checkpoint.at("hidden").unwrap().as_int(), Some(10));
+    let state_dict = Checkpoint::open(common::fixture("mlp_state_dict.pth")).unwrap();
+    assert!(state_dict.module().map(drop).unwrap_err().to_string().contains("no module here"));
+}

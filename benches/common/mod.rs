@@ -69,10 +69,9 @@ impl Shape {
             text(&mut out, "cpu");
             int(&mut out, rows * columns);
             out.extend(b"tQK\x00");
-            let (size, stride) = match self.transposed {
-                true => ([columns, rows], [1, columns]),
-                false => ([rows, columns], [columns, 1]),
-            };
+            let plain = ([rows, columns], [columns, 1]);
+            let turned = ([columns, rows], [1, columns]);
+            let (size, stride) = if self.transposed { turned } else { plain };
             for pair in [size, stride] {
                 for number in pair {
                     int(&mut out, number);

@@ -153,7 +153,7 @@ impl Kind {
             Self::UnknownOpcode(_) => "; this is no pickle, or it is damaged here",
             Self::UnknownProtocol(_) => "; depickle knows protocols 0 to 5",
             Self::Forbidden { .. } => {
-                "; nothing was run: allow it by name if you trust it, or inspect without a policy"
+                "; nothing was run: admit it (--allow) if you trust it, or look without refusing (--policy inspect)"
             }
             Self::Over(_) => "",
             _ => "; no Python would load this: the file is damaged or was made by hand",

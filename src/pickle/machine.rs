@@ -276,13 +276,16 @@ impl Machine<'_> {
         if self.stack.len() <= self.fence() {
             return Err(Kind::Underflow);
         }
-        self.stack.pop().ok_or(Kind::Underflow)
+        let Some(top) = self.stack.pop() else { return Err(Kind::Underflow) };
+        Ok(top)
     }
 
     #[inline]
     fn top(&self) -> Result<NodeId, Kind> {
-        let height = self.below_top(1)?;
-        self.stack.get(height).copied().ok_or(Kind::Underflow)
+        match self.stack.last() {
+            Some(&top) if self.stack.len() > self.fence() => Ok(top),
+            _ => Err(Kind::Underflow),
+        }
     }
 
     /// The height `n` objects below the top.
@@ -395,11 +398,14 @@ impl Machine<'_> {
 
     /// Checks every `step`th object above `height`.
     fn check_hashable(&self, height: usize, step: usize) -> Result<(), Kind> {
-        let mut members = self.above(height).iter().step_by(step);
-        match members.find_map(|&member| self.build.unhashable(member)) {
-            Some(found) => Err(Kind::Unhashable(found)),
-            None => Ok(()),
+        let hashable =
+            |group: &[NodeId]| group.first().is_none_or(|&id| self.build.is_hashable(id));
+        if self.above(height).chunks(step).all(hashable) {
+            return Ok(());
         }
+        let mut members = self.above(height).iter().step_by(step);
+        let found = members.find_map(|&member| self.build.unhashable(member));
+        Err(Kind::Unhashable(found.unwrap_or_default()))
     }
 
     fn append(&mut self, height: usize) -> Result<(), Kind> {
@@ -466,7 +472,7 @@ impl Machine<'_> {
 
     #[inline]
     fn get(&mut self, index: u64) -> Result<(), Kind> {
-        let id = self.memo.get(index).ok_or(Kind::NotInMemo(index))?;
+        let Some(id) = self.memo.get(index) else { return Err(Kind::NotInMemo(index)) };
         self.push(id)
     }
 
@@ -567,6 +573,15 @@ impl Machine<'_> {
         }
     }
 
+    /// Keyword arguments are a dict, or something that a call would have made one.
+    fn check_kwargs(&self, kwargs: NodeId) -> Result<(), Kind> {
+        let object = self.build.graph().object(kwargs);
+        match object.value() {
+            Value::Dict(_) | Value::Recipe(_) => Ok(()),
+            _ => Err(wrong("a dict of keyword arguments", object.kind())),
+        }
+    }
+
     fn reduce(&mut self) -> Result<(), Kind> {
         let args = self.pop()?;
         let callable = self.pop()?;
@@ -579,9 +594,8 @@ impl Machine<'_> {
     fn new_obj(&mut self, make: Make, args: NodeId, kwargs: NodeId) -> Result<(), Kind> {
         let class = self.pop()?;
         self.check_args(args)?;
-        if make == Make::NewObjEx && self.build.graph().object(kwargs).as_dict().is_none() {
-            let found = self.build.graph().object(kwargs).kind();
-            return Err(wrong("a dict of keyword arguments", found));
+        if make == Make::NewObjEx {
+            self.check_kwargs(kwargs)?;
         }
         self.check(class, Position::Instance)?;
         let id = self.build.recipe(make, class, args, kwargs)?;

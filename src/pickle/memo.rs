@@ -22,8 +22,15 @@ impl Memo {
 
     #[inline]
     pub(super) fn get(&self, index: u64) -> Option<NodeId> {
-        let dense = usize::try_from(index).ok().and_then(|index| self.dense.get(index));
-        dense.or_else(|| self.sparse.get(&index)).copied()
+        match usize::try_from(index).ok().and_then(|index| self.dense.get(index)) {
+            Some(id) => Some(*id),
+            None => self.get_sparse(index),
+        }
+    }
+
+    #[cold]
+    fn get_sparse(&self, index: u64) -> Option<NodeId> {
+        self.sparse.get(&index).copied()
     }
 
     #[inline]

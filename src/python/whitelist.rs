@@ -98,6 +98,8 @@ pub const OTHERS: &[Row] = &[
     row("re", "_compile", CALL, "a regular expression", "Lib/re/__init__.py"),
     row("enum", "Enum IntEnum Flag IntFlag", INSTANCE, "an enumeration", "Lib/enum.py"),
     row("torch.nn.modules", "*", INSTANCE, "a module: BUILD sets its attributes", "torch/nn/modules/module.py (__setstate__)"),
+    row("torch.nn.parallel", "*", INSTANCE, "a module around another", "torch/nn/parallel"),
+    row("torch.nn.utils", "*", INSTANCE, "a parametrization or hook, held as data", "torch/nn/utils"),
     row("torch.ao.nn", "*", INSTANCE, "a module", "torch/ao/nn"),
     row("torch.nn.quantized", "*", INSTANCE, "a module", "torch/nn/quantized"),
     row("torch.optim", "*", INSTANCE, "an optimizer or a schedule of its rates", "torch/optim/optimizer.py (__setstate__)"),

@@ -12,6 +12,7 @@ use super::DType;
 use super::archive::Archive;
 use super::error::{Error, Fault, Kind};
 use super::kind::ObjectKind;
+use super::legacy::{self, Legacy, Opened};
 use super::list::{List, Scope};
 use super::module::Class;
 use super::read::TensorRef;
@@ -52,6 +53,7 @@ pub struct Checkpoint {
 #[derive(Debug)]
 enum Layout {
     Zip(Archive),
+    Legacy(Legacy),
     /// The pickle's length; what follows is not looked at.
     Pickle,
 }
@@ -162,10 +164,15 @@ impl Checkpoint {
         if let Some(what) = sniff::name_other(&*source)? {
             return Err(Error::new(Kind::NotACheckpoint(what)));
         }
-        let stream = source.fetch(0, source.len())?;
+        if sniff::is_legacy(&*source)? {
+            let opened = Legacy::open(&*source, &options.policy, &mut budget)?;
+            let Opened { legacy, graph, storages } = opened;
+            return Ok(Self::new(source, Layout::Legacy(legacy), graph, storages, options));
+        }
+        let stream = legacy::first_pickle(&*source, FileOffset(0), &mut budget)?;
         let outcome = pickle::run(stream, FileOffset(0), &options.policy, &mut budget);
         outcome.end?;
-        let storages = Storages::find(&outcome.graph, |_| None);
+        let storages = Storages::find(&outcome.graph, |key| Err(Fault::NoStorage(key.into())));
         Ok(Self::new(source, Layout::Pickle, outcome.graph, storages, options))
     }
 
@@ -186,8 +193,10 @@ impl Checkpoint {
         };
         let outcome = pickle::run(stream, base, &options.policy, budget);
         outcome.end.map_err(|why| Error::from(why).in_member(&name))?;
-        let storages = Storages::find(&outcome.graph, |key| {
-            archive.storage(key).ok().flatten().map(|member| member.size())
+        let storages = Storages::find(&outcome.graph, |key| match archive.storage(key) {
+            Ok(Some(member)) => Ok(member.size()),
+            Ok(None) => Err(Fault::NoStorage(key.into())),
+            Err(why) => Err(Fault::BadStorage(why.to_string().into())),
         });
         Ok(Self::new(source, Layout::Zip(archive), outcome.graph, storages, options))
     }
@@ -220,7 +229,7 @@ impl Checkpoint {
     pub(crate) fn locate(&self, why: Error) -> Error {
         let why = match &self.layout {
             Layout::Zip(archive) => why.in_member(&archive.pickle_name()),
-            Layout::Pickle => why,
+            Layout::Legacy(_) | Layout::Pickle => why,
         };
         self.name(why)
     }
@@ -257,6 +266,7 @@ impl Checkpoint {
     pub const fn container(&self) -> Container {
         match &self.layout {
             Layout::Zip(archive) => archive.container,
+            Layout::Legacy(_) => Container::Legacy,
             Layout::Pickle => Container::Pickle,
         }
     }
@@ -266,7 +276,7 @@ impl Checkpoint {
     pub fn findings(&self) -> &[container::Finding] {
         match &self.layout {
             Layout::Zip(archive) => archive.zip.findings(),
-            Layout::Pickle => &[],
+            Layout::Legacy(_) | Layout::Pickle => &[],
         }
     }
 
@@ -281,7 +291,7 @@ impl Checkpoint {
     pub const fn is_big_endian(&self) -> bool {
         match &self.layout {
             Layout::Zip(archive) => archive.big_endian,
-            Layout::Pickle => false,
+            Layout::Legacy(_) | Layout::Pickle => false,
         }
     }
 
@@ -417,7 +427,13 @@ impl Checkpoint {
     fn find(&self, id: StorageId) -> Result<Place, Error> {
         let key = self.storages.get(id).key();
         let missing = || Error::fault(Fault::NoStorage(key.into()), None);
-        let Layout::Zip(archive) = &self.layout else { return Err(missing()) };
+        let archive = match &self.layout {
+            Layout::Zip(archive) => archive,
+            Layout::Legacy(legacy) => {
+                return legacy.place(key).map(Place::File).ok_or_else(missing);
+            }
+            Layout::Pickle => return Err(missing()),
+        };
         let member = archive.storage(key)?.ok_or_else(missing)?;
         if member.method() == Method::Stored {
             return Ok(Place::File(archive.zip.locate(&*self.source, member)?.at));

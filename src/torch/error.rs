@@ -101,8 +101,12 @@ pub enum Fault {
         /// Bytes there are.
         has: u64,
     },
-    /// The archive has no member for the storage.
+    /// The file has no data for the storage of this key.
     NoStorage(Box<str>),
+    /// The data for the storage cannot be told; the text says why.
+    BadStorage(Box<str>),
+    /// The file has data for a storage of this key, but nothing says how wide its elements are.
+    NotMentioned(Box<str>),
     /// A layout or wrapper that is not read yet.
     Unsupported(Box<str>),
     /// An argument was changed after the call that used it.
@@ -228,6 +232,10 @@ impl fmt::Display for Fault {
                 write!(f, "its storage should have {claimed} bytes but has {has}")
             }
             Self::NoStorage(key) => write!(f, "the file has no data for its storage {key:?}"),
+            Self::BadStorage(why) => write!(f, "its storage: {why}"),
+            Self::NotMentioned(key) => {
+                write!(f, "there is a storage {key:?} that no tensor mentions, of unknown width")
+            }
             Self::Unsupported(what) => write!(f, "{what} is not supported yet"),
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")

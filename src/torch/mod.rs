@@ -9,6 +9,7 @@ mod dtype;
 mod element;
 mod error;
 mod kind;
+mod legacy;
 mod list;
 mod model;
 pub mod module;

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 
+use half::{bf16, f16};
+
+use super::DType;
 use super::checkpoint::Checkpoint;
 use super::error::{Error, Kind};
-use super::module::{self, Counts, FromGraph, Module, Style, TensorSummary, Tensors};
+use super::module::{self, Counts, FromGraph, Module, Style, TensorSummary, Tensors, Values};
+use super::read::TensorRef;
 use super::tensor::Tensor;
 use crate::base::Budget;
 use crate::pickle::Object;
@@ -95,6 +99,34 @@ impl fmt::Debug for Model<'_> {
     }
 }
 
+/// Elements of which PyTorch prints all, and how many at each end of longer vectors.
+const SHOWN: u64 = 1_000;
+const EDGE: u64 = 3;
+
+/// Numbers of the dtypes that modules are known to print.
+fn values(dtype: DType, bytes: &[u8]) -> Option<Values> {
+    macro_rules! read {
+        ($values:ident $number:ty) => {{
+            let (numbers, _) = bytes.as_chunks();
+            let numbers = numbers.iter().map(|bytes| <$number>::from_le_bytes(*bytes).into());
+            Some(Values::$values(numbers.collect()))
+        }};
+    }
+    match dtype {
+        DType::Float64 => read!(Floats f64),
+        DType::Float32 => read!(Floats f32),
+        DType::Float16 => read!(Floats f16),
+        DType::BFloat16 => read!(Floats bf16),
+        DType::Int64 => read!(Ints i64),
+        DType::Int32 => read!(Ints i32),
+        DType::Int16 => read!(Ints i16),
+        DType::Int8 => read!(Ints i8),
+        DType::UInt8 => read!(Ints u8),
+        DType::Bool => Some(Values::Bools(bytes.iter().map(|&byte| byte != 0).collect())),
+        _ => None,
+    }
+}
+
 impl<'graph> Tensors<'graph> for Checkpoint {
     fn describe(&self, object: Object<'graph>) -> Option<TensorSummary> {
         let Some(Ok(tensor)) = Tensor::view(object, self.storages()) else {
@@ -108,5 +140,20 @@ impl<'graph> Tensors<'graph> for Checkpoint {
             parameter: tensor.is_parameter(),
             qscheme: None,
         })
+    }
+
+    fn values(&self, object: Object<'graph>) -> Option<Values> {
+        let tensor = Tensor::view(object, self.storages())?.ok()?;
+        let tensor = TensorRef::new(self, "", &tensor);
+        let (all, edge) = (tensor.numel(), EDGE);
+        let bytes = match tensor.shape() {
+            _ if all <= SHOWN => tensor.elements(0, all).ok()?,
+            [_] => {
+                let last = tensor.elements(all.saturating_sub(edge), edge).ok()?;
+                [tensor.elements(0, edge).ok()?, last].concat()
+            }
+            _ => return None,
+        };
+        values(tensor.dtype(), &bytes)
     }
 }

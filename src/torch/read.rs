@@ -154,6 +154,17 @@ impl<'file> TensorRef<'file> {
         Ok(())
     }
 
+    /// Some of its elements in row-major order, little-endian.
+    ///
+    /// # Errors
+    /// As [`to_vec`](Self::to_vec).
+    pub(crate) fn elements(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
+        let nbytes = usize::try_from(count.saturating_mul(self.dtype().width()));
+        let mut out = vec![0; nbytes.map_err(|_| self.fault(Fault::Overflow))?];
+        self.fill(first, &mut out)?;
+        Ok(out)
+    }
+
     /// Fills `out` with its elements from `first` on, little-endian.
     fn fill(self, first: u64, out: &mut [u8]) -> Result<(), Error> {
         let region = self.region()?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::legacy::MAGIC;
 use crate::base::Source;
 
 /// How a checkpoint's parts lie in its file.
@@ -12,6 +13,8 @@ pub enum Container {
     Zip,
     /// An archive that `torch.jit.save` wrote.
     TorchScript,
+    /// The run of pickles and storages that it wrote before.
+    Legacy,
     /// A plain pickle.
     Pickle,
 }
@@ -23,6 +26,7 @@ impl Container {
         match self {
             Self::Zip => "zip",
             Self::TorchScript => "torchscript",
+            Self::Legacy => "legacy",
             Self::Pickle => "pickle",
         }
     }
@@ -40,7 +44,6 @@ const HEAD: u64 = 512;
 /// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
 /// mark, and what to tell the user.
 const OTHERS: &[(usize, &[u8], &str)] = &[
-    (0, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", LEGACY),
     (257, b"ustar", TAR),
     (8, b"{\"", "this is a safetensors file: it holds no pickle, and safetensors readers open it"),
     (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
@@ -57,14 +60,18 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
     (0, b"%PDF", "this is a PDF document, not a PyTorch file"),
 ];
 
-const LEGACY: &str = "this is a PyTorch file of the layout before 1.6, which is not read yet: \
-    save it again with a current torch.save";
 const TAR: &str = "this is a tar archive, perhaps a PyTorch file from before 0.1.10, which is not \
     read yet: save it again with a current torch.save";
 const LFS: &str = "this is a git-LFS pointer, not the file itself: run `git lfs pull`";
 
 /// Words in which web pages begin.
 const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
+
+/// Whether a file begins as those of PyTorch before 1.6 do.
+pub(crate) fn is_legacy(source: &dyn Source) -> std::io::Result<bool> {
+    let len = MAGIC.len() as u64;
+    Ok(source.len() >= len && source.fetch(0, len)? == MAGIC)
+}
 
 /// What a file is that is no zip archive and no pickle; none if its content does not tell.
 pub(crate) fn name_other(source: &dyn Source) -> std::io::Result<Option<&'static str>> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::DType;
 use super::error::Fault;
-use crate::pickle::{Graph, NodeId, Object, Value};
+use crate::pickle::{Graph, Object, Value};
 
 /// Names a storage of one checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,31 +62,56 @@ pub(crate) struct Typed {
 pub struct Storages {
     all: Vec<Storage>,
     by_key: HashMap<Box<str>, StorageId>,
-    by_node: HashMap<NodeId, Result<Typed, Fault>>,
+    /// What each persistent object stands for.
+    mentions: Vec<Result<Typed, Fault>>,
+    /// For each object of the arena, its place among the mentions; `u32::MAX` without one.
+    by_object: Vec<u32>,
 }
 
 impl Storages {
     /// Finds the storages of `graph`. `nbytes` tells how many bytes there are under a key.
-    pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Option<u64>) -> Self {
-        let mut found = Self::default();
+    pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Result<u64, Fault>) -> Self {
+        let by_object = vec![u32::MAX; graph.len()];
+        let mut found = Self { by_object, ..Self::default() };
         for object in graph.objects() {
             let Value::Persistent(id) = object.value() else { continue };
             if let Some(claim) = Claim::of(id) {
                 let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
-                found.by_node.insert(object.id(), typed);
+                found.mention(object, typed);
             }
         }
         found
     }
 
+    /// Bytes of one element of each storage that `graph` mentions, by key; 1 for untyped ones.
+    pub(crate) fn widths(graph: &Graph) -> HashMap<Box<str>, u64> {
+        let mut widths = HashMap::new();
+        for object in graph.objects() {
+            let Value::Persistent(id) = object.value() else { continue };
+            if let Some(Ok(Claim { key, dtype, .. })) = Claim::of(id) {
+                widths.entry(key).or_insert(dtype.map_or(1, DType::width));
+            }
+        }
+        widths
+    }
+
+    fn mention(&mut self, object: Object, typed: Result<Typed, Fault>) {
+        // Fewer than the arena's objects, which are fewer than 2³¹.
+        let place = u32::try_from(self.mentions.len()).unwrap_or(u32::MAX);
+        if let Some(slot) = object.index().and_then(|index| self.by_object.get_mut(index)) {
+            *slot = place;
+            self.mentions.push(typed);
+        }
+    }
+
     fn admit(
         &mut self,
         claim: &Claim,
-        nbytes: impl Fn(&str) -> Option<u64>,
+        nbytes: impl Fn(&str) -> Result<u64, Fault>,
     ) -> Result<Typed, Fault> {
         let has = match self.by_key.get(&*claim.key) {
             Some(id) => self.get(*id).nbytes(),
-            None => nbytes(&claim.key).ok_or_else(|| Fault::NoStorage(claim.key.clone()))?,
+            None => nbytes(&claim.key)?,
         };
         let width = claim.dtype.map_or(1, DType::width);
         let claimed = claim.numel.checked_mul(width).ok_or(Fault::Overflow)?;
@@ -110,7 +135,8 @@ impl Storages {
 
     /// The storage that a persistent object stands for; none if it stands for none.
     pub(crate) fn of(&self, object: Object) -> Option<Result<Typed, Fault>> {
-        self.by_node.get(&object.id()).cloned()
+        let mention = *self.by_object.get(object.index()?)?;
+        self.mentions.get(mention as usize).cloned()
     }
 
     /// All of them, in the order the stream mentions them.
@@ -142,21 +168,27 @@ impl Claim {
     /// Reads `("storage", class, key, location, numel[, view])`; none for other ids.
     fn of(id: Object) -> Option<Result<Self, Fault>> {
         let items = id.as_tuple()?;
-        (items.get(0)?.as_str()? == "storage").then(|| match items.len() {
-            5 => Self::read(items.array::<5>().as_ref()),
-            _ => Err(Fault::Arguments("a storage is described by 5 items")),
+        (items.get(0)?.as_str()? == "storage").then(|| {
+            // Legacy files say in a sixth item which storage this one is a part of.
+            match (items.array::<5>(), items.array::<6>()) {
+                (Some(five), _) => Self::read(five),
+                (_, Some([head, class, key, location, numel, view])) if view.is_none() => {
+                    Self::read([head, class, key, location, numel])
+                }
+                (_, Some(_)) => {
+                    Err(Fault::Unsupported("a storage that is a part of another".into()))
+                }
+                _ => Err(Fault::Arguments("a storage is described by 5 or 6 items")),
+            }
         })
     }
 
-    fn read(items: Option<&[Object; 5]>) -> Result<Self, Fault> {
-        let Some([_, class, key, location, numel]) = items else {
-            return Err(Fault::Arguments("a storage is described by 5 items"));
-        };
+    fn read([_, class, key, location, numel]: [Object; 5]) -> Result<Self, Fault> {
         let numel = numel.as_int().ok_or(Fault::NotA { wanted: "a count", found: numel.kind() })?;
         Ok(Self {
-            key: text(*key, "a storage key")?.into(),
-            device: text(*location, "a device")?.into(),
-            dtype: storage_dtype(*class)?,
+            key: text(key, "a storage key")?.into(),
+            device: text(location, "a device")?.into(),
+            dtype: storage_dtype(class)?,
             numel: u64::try_from(numel).map_err(|_| Fault::Negative(numel))?,
         })
     }

@@ -28,6 +28,7 @@ NAMES = {op.code.encode("latin1")[0]: op.name for op in OPS}
 # What CPython says, or we say, where a row of the table applies.
 THEIRS_ONLY = {
     "made-arguments": (
+        "kwargs argument must be a dict, not Made",
         "argument list must be a tuple",
         "expected an arg tuple, got Made",
         "expected an arg tuple, got Persistent",

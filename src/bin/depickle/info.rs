@@ -247,6 +247,7 @@ const fn holds(kind: ObjectKind) -> &'static str {
 const fn container(container: Container) -> &'static str {
     match container {
         Container::Zip => "zip archive as torch.save writes it",
+        Container::Legacy => "pickles and storages in a row, as torch.save wrote before 1.6",
         Container::TorchScript => "TorchScript archive",
         _ => "plain pickle",
     }

@@ -79,7 +79,7 @@ impl<'budget> Builder<'budget> {
         if items.is_empty() {
             return Ok(NodeId::EMPTY_TUPLE);
         }
-        let hashable = items.iter().all(|&item| self.unhashable(item).is_none());
+        let hashable = items.iter().all(|&item| self.is_hashable(item));
         let run = self.run(items)?;
         self.add(Node::Tuple { run, hashable })
     }
@@ -217,7 +217,14 @@ impl<'budget> Builder<'budget> {
         Ok(())
     }
 
+    /// Whether Python can hash `id`.
+    #[inline]
+    pub(crate) fn is_hashable(&self, id: NodeId) -> bool {
+        self.graph.node(id).is_none_or(Packed::is_hashable)
+    }
+
     /// The type of `id`, or of something in it, if Python cannot hash it.
+    #[cold]
     pub(crate) fn unhashable(&self, id: NodeId) -> Option<&'static str> {
         match self.graph.node(id)?.unpack() {
             Node::List(_) => Some("list"),

@@ -179,6 +179,17 @@ impl Packed {
         u64::from(run.start) | u64::from(run.len) << 32
     }
 
+    /// Whether Python can hash it: no list, set, dict, bytearray or tuple of such.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
+    pub(crate) const fn is_hashable(self) -> bool {
+        match self.head as u8 & !DECODED {
+            LIST | SET | DICT | BYTE_ARRAY => false,
+            TUPLE => self.head >> 48 != 0,
+            _ => true,
+        }
+    }
+
     /// Offset in the stream of the operation that made it.
     #[inline]
     pub(crate) const fn origin(self) -> u64 {

@@ -526,7 +526,7 @@ impl<'graph> Recipe<'graph> {
         self.0.graph.object(self.raw().args)
     }
 
-    /// The keyword arguments of NEWOBJ_EX.
+    /// The keyword arguments of NEWOBJ_EX: a dict, or a recipe for one.
     #[must_use]
     pub fn kwargs(self) -> Option<Object<'graph>> {
         let kwargs = self.raw().kwargs;

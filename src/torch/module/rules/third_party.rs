@@ -1,6 +1,7 @@
 //! Common classes of other libraries whose `extra_repr` is a formula over attributes.
 //!
-//! Versions read: timm 1.0, transformers 5.23, einops 0.8, apex, detectron2 0.6, peft 0.17. Those of
+//! Compared with timm 1.0 and transformers 5.23; rules for apex, detectron2, peft and bitsandbytes
+//! follow their published sources and are not compared. Those of
 //! torch_geometric have a [table](super::graphs) of their own.
 
 use super::nn::{

@@ -1,0 +1,317 @@
+//! The command line: its output, its JSON, its exit codes.
+#![cfg(feature = "cli")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use common::{fixture, records};
+use serde_json::{Value, json};
+
+fn depickle(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
+    command.args(arguments).current_dir(fixture(""));
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// Standard output of a run that must go well and say nothing else.
+fn well(arguments: &[&str]) -> String {
+    let output = depickle(arguments);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments:?}");
+    stdout(&output).to_owned()
+}
+
+fn json_of(arguments: &[&str]) -> Value {
+    serde_json::from_str(&well(arguments)).unwrap()
+}
+
+#[test]
+fn ls_json_has_the_fields_of_the_contract_in_order() {
+    for record in records() {
+        let file = record.json["file"].as_str().unwrap();
+        let text = well(&["ls", "--json", "--sha256", file]);
+        let found: Value = serde_json::from_str(&text).unwrap();
+        let keys = ["path", "container", "kind", "root_class", "chosen", "tensors", "unreadable"];
+        let places: Vec<usize> =
+            keys.iter().map(|key| text.find(&format!("\n  \"{key}\"")).unwrap()).collect();
+        assert!(places.is_sorted(), "{text}");
+        assert_eq!(found.as_object().unwrap().len(), keys.len());
+        let container = if file.starts_with("legacy_") { "legacy" } else { "zip" };
+        assert_eq!(found["container"], container);
+        for key in ["kind", "root_class"] {
+            assert_eq!(found[key], record.json[key], "{file}");
+        }
+        let tensors = found["tensors"].as_array().unwrap();
+        let wanted = record.json["tensors"].as_array().unwrap();
+        assert_eq!(tensors.len(), wanted.len());
+        for (tensor, want) in tensors.iter().zip(wanted) {
+            for key in [
+                "name",
+                "dtype",
+                "shape",
+                "stride",
+                "storage_offset",
+                "layout",
+                "device",
+                "requires_grad",
+                "role",
+                "nbytes",
+                "sha256",
+            ] {
+                assert_eq!(tensor[key], want[key], "{file} {key}");
+            }
+            assert!(tensor["storage"]["key"].is_string());
+            assert_eq!(tensor["storage"]["nbytes"], want["storage_nbytes"]);
+        }
+        assert_eq!(found["unreadable"], json!([]));
+    }
+}
+
+#[test]
+fn tree_prints_what_python_prints() {
+    for record in records() {
+        if let Some(want) = record.json["repr"].as_str() {
+            let text = well(&["tree", record.json["file"].as_str().unwrap()]);
+            assert_eq!(text, format!("{want}\n"), "{}", record.name);
+        }
+    }
+}
+
+#[test]
+fn tree_of_a_checkpoint_chooses_its_only_module_and_says_so() {
+    let output = depickle(&["tree", "detector_checkpoint.pth"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("MLP(\n"));
+    assert_eq!(
+        stderr(&output),
+        "note: the model at key \"model\" is shown; --key chooses another object\n"
+    );
+    assert!(well(&["tree", "detector_checkpoint.pth", "--key", "model"]).starts_with("MLP(\n"));
+}
+
+#[test]
+fn tree_of_a_state_dict_is_what_its_names_imply() {
+    let text = well(&["tree", "mlp_state_dict.pth"]);
+    assert!(
+        text.starts_with(
+            "first\n  weight  float32 [10, 6]\n  bias  float32 [10]\nbody\n  2\n    0\n"
+        )
+    );
+    assert!(
+        well(&["tree", "--depth", "0", "mlp_state_dict.pth"]).starts_with("first.weight  float32")
+    );
+}
+
+#[test]
+fn tree_json_names_shared_modules_once() {
+    let tree = json_of(&["tree", "--json", "tied.pth"]);
+    let root = &tree["root"];
+    assert_eq!(root["class"], "__main__.Tied");
+    assert_eq!(root["training"], true);
+    let children = root["children"].as_array().unwrap();
+    let find = |name: &str| children.iter().find(|child| child["name"] == name).unwrap();
+    assert_eq!(find("again"), &json!({ "name": "again", "same_as": "inner" }));
+    assert_eq!(find("head")["parameters"][1], json!({ "name": "bias", "tensor": null }));
+    let buffers = root["buffers"].as_array().unwrap();
+    let persistent: Vec<_> = buffers.iter().map(|buffer| &buffer["persistent"]).collect();
+    assert_eq!(persistent, [true, false]);
+    assert_eq!(find("embed")["attributes"]["num_embeddings"], 7);
+}
+
+#[test]
+fn show_prints_text_and_tagged_json() {
+    let text = well(&["show", "detector_checkpoint.pth", "--key", "train_args"]);
+    let want = "argparse.Namespace(\n  batch=16\n  lr=0.01\n  names={\n    0: 'cat'\n    1: 'dog'\n  }\n  data='data.yaml'\n)\n";
+    assert_eq!(text, want);
+    let json = json_of(&["show", "--json", "detector_checkpoint.pth", "--key", "train_args"]);
+    let state = json!({ "batch": 16, "lr": 0.01, "names": { "$dict": [[0, "cat"], [1, "dog"]] }, "data": "data.yaml" });
+    assert_eq!(json, json!({ "$object": "argparse.Namespace", "state": state }));
+    let json = json_of(&["show", "--json", "nested_state.pth"]);
+    let pairs = json["$dict"].as_array().unwrap();
+    assert_eq!(pairs[0][1]["$id"], pairs[1][1]["$ref"], "one dict under two names");
+    let weight = &pairs[0][1]["value"]["items"][0];
+    assert_eq!(weight[0], "weight");
+    assert_eq!(weight[1]["$tensor"]["shape"], json!([2, 3]));
+}
+
+#[test]
+fn info_tells_what_a_file_holds() {
+    let text = well(&["info", "resnet18_tiny.pth"]);
+    assert!(
+        text.contains("holds       a whole model: torchvision.models.resnet.ResNet\n"),
+        "{text}"
+    );
+    assert!(text.contains("tensors     122 (62 parameters, 60 buffers)"), "{text}");
+    assert!(text.contains("globals     15, all whitelisted"), "{text}");
+    let info = json_of(&["info", "--json", "tied.pth"]);
+    assert_eq!(info["kind"], "module");
+    assert_eq!(
+        info["tensors"]["names"].as_u64().unwrap() - 2,
+        info["tensors"]["distinct"].as_u64().unwrap()
+    );
+    assert_eq!(info["globals"]["unknown"], json!(["__main__.Tied"]));
+}
+
+#[test]
+fn names_are_selected_and_shortened() {
+    let list = json_of(&[
+        "ls",
+        "--json",
+        "checkpoint.pth",
+        "--key",
+        "model_state_dict",
+        "--include",
+        "*.weight",
+        "--exclude",
+        "body.*",
+    ]);
+    let names: Vec<_> =
+        list["tensors"].as_array().unwrap().iter().map(|tensor| &tensor["name"]).collect();
+    assert_eq!(names, ["first.weight", "last.weight"]);
+    assert_eq!(list["chosen"]["key"], "model_state_dict");
+    let text = well(&[
+        "ls",
+        "checkpoint.pth",
+        "--strip-prefix",
+        "model_state_dict.",
+        "--include",
+        "last*",
+    ]);
+    assert_eq!(text, "last.weight  float32  [3, 10]  120 B\n");
+}
+
+#[test]
+fn several_files_are_listed_whatever_becomes_of_one() {
+    let output = depickle(&["ls", "--jsonl", "tensor.pth", "no_such.pth", "tied.pth"]);
+    assert_eq!(output.status.code(), Some(2));
+    let documents: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 3);
+    assert_eq!(documents[0]["kind"], "tensor");
+    assert_eq!(documents[1]["category"], "i/o");
+    assert_eq!(documents[2]["kind"], "module");
+    assert!(stderr(&output).starts_with("error: no_such.pth: "));
+    let both = json_of(&["info", "--json", "tensor.pth", "tied.pth"]);
+    assert_eq!(both.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn standard_input_is_a_file() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
+        .args(["ls", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let bytes = std::fs::read(fixture("tensor.pth")).unwrap();
+    child.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(stdout(&output), "  float32  [2, 3]  24 B\n");
+}
+
+#[test]
+fn policies_refuse_with_the_way_to_admit() {
+    let output = depickle(&["ls", "--policy", "weights-only", "detector_checkpoint.pth"]);
+    assert_eq!(output.status.code(), Some(2));
+    let why = stderr(&output);
+    assert!(
+        why.starts_with(
+            "error: detector_checkpoint.pth: __main__.MLP is refused as a value at byte "
+        ),
+        "{why}"
+    );
+    assert!(why.contains("in GLOBAL") && why.contains("--allow"), "{why}");
+    assert_eq!(stdout(&output), "");
+    well(&["ls", "--policy", "weights-only", "mlp_state_dict.pth"]);
+    well(&["ls", "--policy", "weights-only", "--allow", "*", "detector_checkpoint.pth"]);
+    let output = depickle(&["ls", "--forbid", "argparse.*", "detector_checkpoint.pth"]);
+    assert_eq!(output.status.code(), Some(2));
+    for record in records() {
+        let output =
+            depickle(&["ls", "--policy", "weights-only", record.json["file"].as_str().unwrap()]);
+        let accepts = record.json["weights_only_loads"].as_bool().unwrap();
+        assert_eq!(output.status.success(), accepts, "{}: {}", record.name, stderr(&output));
+    }
+}
+
+#[test]
+fn bad_files_get_one_line_that_names_them() {
+    for (name, content, what) in [
+        ("empty.pth", &b""[..], "the file is empty"),
+        ("text.pth", b"hello\n", "this is a text file"),
+        ("cut.pth", b"PK\x03\x04\0\0\0\0", "download or copy it again"),
+    ] {
+        let path = std::env::temp_dir().join(format!("depickle-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        let path_text = path.to_str().unwrap();
+        for verb in ["info", "ls", "tree", "show"] {
+            let output = depickle(&[verb, path_text]);
+            assert_eq!(output.status.code(), Some(2), "{verb} {name}");
+            let why = stderr(&output);
+            assert!(
+                why.starts_with(&format!("error: {path_text}: ")) && why.contains(what),
+                "{why}"
+            );
+            assert_eq!(why.lines().count(), 1, "{why}");
+            assert_eq!(stdout(&output), "");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn an_unreadable_tensor_is_listed_and_exits_with_2() {
+    let whole = std::fs::read(fixture("mlp_state_dict.pth")).unwrap();
+    let bytes = common::rezip(&whole, |name, data| (!name.ends_with("/data/1")).then_some(data));
+    let path = std::env::temp_dir().join(format!("depickle-{}-part.pth", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    let output = depickle(&["ls", "--json", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let list: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(list["tensors"].as_array().unwrap().len(), 4);
+    assert_eq!(list["unreadable"][0]["name"], "first.bias");
+    assert!(list["unreadable"][0]["offset"].is_u64());
+    let why = stderr(&output);
+    assert!(
+        why.contains("\"first.bias\"") && why.contains("data.pkl") && why.contains("at byte"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
+        .args(["show", "--json"])
+        .arg(fixture("module_zoo.pth"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+}
+
+#[test]
+fn completions_and_the_manual_are_written() {
+    assert!(well(&["completions", "bash"]).contains("_depickle()"));
+    assert!(well(&["man"]).contains(".TH depickle"));
+}

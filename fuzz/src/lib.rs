@@ -1,7 +1,7 @@
 //! Properties that hold for any bytes. Each is a fuzz target, and a test over the fixtures.
 
 use depickle::container::Zip;
-use depickle::pickle::{Op, Ops, Policy, run};
+use depickle::pickle::{Annotated, Op, Ops, Policy, assemble, disassemble, run};
 use depickle::torch::{Checkpoint, Error, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -48,6 +48,20 @@ pub fn machine(bytes: &[u8]) {
     for object in outcome.graph.objects() {
         object.each_child(|child| assert!(child.offset().is_none_or(|at| at.0 < len)));
     }
+}
+
+/// Disassembly loses nothing, and its annotations take memory in proportion to the stream.
+pub fn assembly(bytes: &[u8]) {
+    let text = disassemble(bytes);
+    assert_eq!(assemble(&text).as_deref(), Ok(bytes), "{text}");
+    let mut budget = Budget::new(Limits::default());
+    let lines = Annotated::new(bytes, FileOffset(0), &mut budget);
+    let lines = lines.map(|line| line.expect("little memory").to_string());
+    assert_eq!(lines.count(), text.lines().count());
+    let len = bytes.len() as u64;
+    assert!(budget.memory_taken() <= len * 256 + BYTES_ANYWAY, "memory per byte");
+    // Any text is read as well.
+    let _ = assemble(&String::from_utf8_lossy(bytes));
 }
 
 /// A directory that opens leads to members that can be read or say why not.
@@ -112,6 +126,7 @@ mod tests {
         for (name, property) in [
             ("decode", super::decode as fn(&[u8])),
             ("machine", super::machine),
+            ("assembly", super::assembly),
             ("zip", super::zip),
             ("checkpoint", super::checkpoint),
         ] {

@@ -27,10 +27,14 @@ NAMES = {op.code.encode("latin1")[0]: op.name for op in OPS}
 
 # What CPython says, or we say, where a row of the table applies.
 THEIRS_ONLY = {
-    "made-arguments": ("kwargs argument must be a dict, not Made",
-                       "argument list must be a tuple", "expected an arg tuple, got Made",
-                       "expected an arg tuple, got Persistent", "args argument must be a tuple, not Made",
-                       "args argument must be a tuple, not Persistent"),
+    "made-arguments": (
+        "kwargs argument must be a dict, not Made",
+        "argument list must be a tuple",
+        "expected an arg tuple, got Made",
+        "expected an arg tuple, got Persistent",
+        "args argument must be a tuple, not Made",
+        "args argument must be a tuple, not Persistent",
+    ),
     "made-classes": ("must be a type, not Made", "must be a type, not Persistent"),
     "keyword-names": ("keywords must be strings",),
     "extension-codes": ("unregistered extension code",),
@@ -44,8 +48,15 @@ OURS_ONLY = {
     "python2-names": ("two texts wanted, str found",),
 }
 
-LINES = ["0", "1", "00", "01", "-1", "1L", "0x1f", "010", "1_0", "1.5", "inf", "nan", "1e400", "'a'",
-         '"b"', "'\\x41'", "'\\", "a", "abc", "\\u0041", "\\ud800", "\\", "", " 1", "1 ", "1\0", "\xe9", "m", "C", "12345678901234567890", "1\r", "+1", "0b1", "_", "1e5", "'\\777'", "'\\08'"]
+LINES = [
+    *("0", "1", "00", "01", "-1", "1L", "0x1f", "010", "1_0", "1.5", "inf", "nan", "1e400", "0b1"),
+    *("'a'", '"b"', "'\\x41'", "'\\", "a", "abc", "\\u0041", "\\ud800", "\\", "", " 1", "1 "),
+    *("1\0", "\xe9", "m", "C", "12345678901234567890", "1\r", "+1", "_", "1e5", "'\\777'", "'\\08'"),
+]
+TEXTS = [
+    *(b"", b"a", b"b", b"m", b"C", b"\xc3\xa9", b"\xff", b"\xed\xa0\x80", b"\0", b"\1", b"\xff\xff"),
+]
+FLOATS = [0.0, -0.0, 1.0, 1.5, 2.0**63, 1e300, float("nan")]
 
 
 def operand(pick, op):
@@ -65,9 +76,11 @@ def operand(pick, op):
         return struct.pack("<Q", pick.choice((0, 1, 2, 5, 1000)))
     if n > 0:
         if op.arg.name == "float8" and pick.random() < 0.7:
-            return struct.pack(">d", pick.choice((0.0, -0.0, 1.0, 1.5, 2.0**63, 1e300, float("nan"))))
-        return pick.randbytes(n) if pick.random() < 0.3 else pick.choice((0, 1, 1, 2, 255)).to_bytes(n, "little")
-    data = pick.choice((b"", b"a", b"b", b"m", b"C", b"\xc3\xa9", b"\xff", b"\xed\xa0\x80", b"\0", b"\1", b"\xff\xff", pick.randbytes(9)))
+            return struct.pack(">d", pick.choice(FLOATS))
+        if pick.random() < 0.3:
+            return pick.randbytes(n)
+        return pick.choice((0, 1, 1, 2, 255)).to_bytes(n, "little")
+    data = pick.choice((*TEXTS, pick.randbytes(9)))
     form = {-2: "<B", -3: "<i", -4: "<I", -5: "<Q"}[n]
     wrong = pick.choice((1, -1, 100)) if pick.random() < 0.02 else 0
     if len(data) + wrong < 0 and n != -3:
@@ -78,7 +91,12 @@ def operand(pick, op):
 MAKERS = [op for op in OPS if not op.stack_before and op.stack_after]
 TAKERS = [op for op in OPS if op.stack_before]
 OTHERS = [op for op in OPS if not op.stack_before and not op.stack_after]
-SMALL = [op for op in OPS if op.name in ("MARK", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "EMPTY_TUPLE", "BININT1", "NONE", "GLOBAL", "BINGET", "SHORT_BINUNICODE", "NEWTRUE")]
+SMALL = [
+    op
+    for op in OPS
+    if op.name.startswith(("EMPTY_", "NEWTRUE", "BINGET", "GLOBAL", "NONE", "MARK"))
+    or op.name in ("BININT1", "SHORT_BINUNICODE")
+]
 
 
 def made(pick):
@@ -93,7 +111,30 @@ def made(pick):
 
 
 # Pieces that leave one object each, so that longer streams are read to their end.
-WHOLE = [b"N", b"K\1", b"K\2", b"\x88", b"G\x3f\xf0\0\0\0\0\0\0", b"G\x7f\xf8\0\0\0\0\0\1", b"]", b"}", b")", b"\x8f", b"Va\n", b"U\1a", b"U\1\xe9", b"C\1a", b"V\xe9\n", b"cm\nC\n", b"cm\nf\n", b"cm\nC\n)\x81", b"cm\nf\n)R", b"(im\nC\n", b"(cm\nC\no", b"(\x91", b"Pk\n", b"NQ", b"\x96\1\0\0\0\0\0\0\0a", b"\x97", b"\x97\x98", b"\x8a\x09\0\0\0\0\0\0\0\0\1", b"G\x43\xf0\0\0\0\0\0\0", b"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\0", b"J\xff\xff\xff\x7f", b"ccopyreg\n_reconstructor\n(cm\nC\ncbuiltins\nobject\nNtR"]
+WHOLE = [
+    *(b"N", b"K\1", b"K\2", b"\x88", b"G\x3f\xf0\0\0\0\0\0\0", b"G\x7f\xf8\0\0\0\0\0\1"),
+    *(b"]", b"}", b")", b"\x8f", b"Va\n", b"U\1a", b"U\1\xe9", b"C\1a", b"V\xe9\n", b"cm\nC\n"),
+    *(b"cm\nf\n", b"cm\nC\n)\x81", b"cm\nf\n)R", b"(im\nC\n", b"(cm\nC\no", b"(\x91", b"Pk\n"),
+    *(b"NQ", b"\x96\1\0\0\0\0\0\0\0a", b"\x97", b"\x97\x98", b"J\xff\xff\xff\x7f"),
+    *(b"\x8a\x09\0\0\0\0\0\0\0\0\1", b"G\x43\xf0\0\0\0\0\0\0"),
+    b"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\0",
+    b"ccopyreg\n_reconstructor\n(cm\nC\ncbuiltins\nobject\nNtR",
+]
+
+# Code, objects it takes, objects it leaves; those with a mark bring what they take.
+MOVES = [
+    *((b"a", 2, 1), (b"b", 2, 1), (b"R", 2, 1), (b"\x81", 2, 1), (b"s", 3, 1), (b"s", 3, 1)),
+    *((b"\x85", 1, 1), (b"\x86", 2, 1), (b"\x87", 3, 1), (b"0", 1, 0), (b"2", 1, 2), (b"Q", 1, 1)),
+    *((b"\x92", 3, 1), (b"\x93", 2, 1), (b"\x98", 1, 1), (b"u", 1, 1), (b"e", 1, 1)),
+    *((b"\x90", 1, 1), (b"l", 0, 1), (b"t", 0, 1), (b"d", 0, 1), (b"\x91", 0, 1), (b"o", 0, 1)),
+]
+
+
+def piece(pick, memo, again):
+    """An object: one of the memo with this probability, or a new one."""
+    if memo and pick.random() < again:
+        return b"h%c" % pick.randrange(memo)
+    return pick.choice(WHOLE)
 
 
 def sound(pick):
@@ -101,21 +142,18 @@ def sound(pick):
     out, depth, memo = [], 0, 0
     for _ in range(pick.randrange(1, 40)):
         if depth < 2 or pick.random() < 0.4:
-            if memo and pick.random() < 0.25:
-                out.append(b"h%c" % pick.randrange(memo))
-            else:
-                out.append(pick.choice(WHOLE))
-                if pick.random() < 0.5:
-                    out.append(b"\x94")
-                    memo += 1
+            out.append(piece(pick, memo, 0.25))
+            if pick.random() < 0.5:
+                out.append(b"\x94")
+                memo += 1
             depth += 1
             continue
-        code, takes, leaves = pick.choice([(b"a", 2, 1), (b"\x85", 1, 1), (b"\x86", 2, 1), (b"b", 2, 1), (b"R", 2, 1), (b"\x81", 2, 1), (b"s", 3, 1), (b"s", 3, 1), (b"\x87", 3, 1), (b"0", 1, 0), (b"2", 1, 2), (b"Q", 1, 1), (b"\x92", 3, 1), (b"\x93", 2, 1), (b"\x98", 1, 1), (b"l", 0, 1), (b"t", 0, 1), (b"d", 0, 1), (b"\x91", 0, 1), (b"u", 1, 1), (b"e", 1, 1), (b"\x90", 1, 1), (b"o", 0, 1)])
+        code, takes, leaves = pick.choice(MOVES)
         if takes > depth:
             continue
         if code in b"ltd\x91ue\x90o":
             many = pick.randrange(4) * (2 if code in b"du" else 1)
-            out.append(b"(" + b"".join(pick.choice(WHOLE) if not memo or pick.random() < 0.6 else b"h%c" % pick.randrange(memo) for _ in range(many)) + code)
+            out += [b"(", *(piece(pick, memo, 0.4) for _ in range(many)), code]
         else:
             out.append(code)
         depth += leaves - takes
@@ -126,6 +164,33 @@ def sound(pick):
         out.append(pick.choice((b"\x86", b"\x86", b"\x87" if depth > 2 else b"\x86")))
         depth -= 2 if out[-1] == b"\x87" else 1
     return b"".join(out) + b"."
+
+
+def spelled(pick):
+    """One operation whose operand is a line, of the characters that matter to it."""
+    code, alphabet = pick.choice(SPELLINGS)
+    line = "".join(pick.choices(alphabet, k=pick.choice((0, 1, 2, 3, 4, 5, 8, 12))))
+    line = line.encode("latin1")
+    if code == b"S" and pick.random() < 0.8:
+        quote = pick.choice((b"'", b'"'))
+        line = quote + line + quote
+    if code in b"gp":
+        return b"NNq\0q\1q\7q\x0a0" + code + line + b"\n."
+    return code + line + b"\n."
+
+
+SPELLINGS = [
+    (b"I", "0012789xXobBf_+- \t\x0b\r\0L.e"),
+    (b"L", "0012789xXobBf_+- \x0b\r\0LLl"),
+    (b"F", "00129..eE+-_ \0infatyINF"),
+    (b"F", "0123456789.e-+"),
+    (b"S", "ab\\\\\\nrtx0178uNf'\"\r\0\xe9"),
+    (b"V", "\\\\\\uU00011dDfF8xN{}\r\0\xe9\xff"),
+    (b"P", "ab \0\r\xe9'"),
+    (b"g", "0017_+- xL\0\r"),
+    (b"p", "0017_+- xL\0\r"),
+    (b"c", "ab.\0\r \xc3\xa9\xed\xa0\x80"),
+]
 
 
 def changed(pick, streams):
@@ -185,10 +250,9 @@ def row_of(us, them, stream):
         return "same"
     if "'bytearray'" in them and b"\x97" in stream:
         return "buffer-keys"  # A read-only view has the hash of what it views.
-    if them[0] == "!":
-        return next((row for row, texts in THEIRS_ONLY.items() if any(t in them for t in texts)), None)
-    if us[0] == "!":
-        return next((row for row, texts in OURS_ONLY.items() if any(t in us for t in texts)), None)
+    for said, line, rows in ((them[0], them, THEIRS_ONLY), (us[0], us, OURS_ONLY)):
+        if said == "!":
+            return next((row for row, texts in rows.items() if any(t in line for t in texts)), None)
     if us == them:
         return "same"
     # Sets have no order; OBJ and INST call, or instantiate, as the class turns out.
@@ -220,6 +284,7 @@ def main():
         pick = random.Random(args.seed * 1000 + round)
         streams = [make(pick) for _ in range(4000) for make in (made, sound)]
         streams += [changed(pick, known) for _ in range(8000)]
+        streams += [spelled(pick) for _ in range(4000)]
         for stream, us in zip(streams, ours(args.example, streams)):
             them = theirs(stream)
             row = row_of(us, them, stream)

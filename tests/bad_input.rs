@@ -66,6 +66,14 @@ fn errors_of_files_name_the_file() {
     let why = Checkpoint::open(&path).map(drop).unwrap_err();
     fs::remove_file(&path).unwrap();
     assert!(why.to_string().starts_with(&path.display().to_string()), "{why}");
+    #[cfg(feature = "mmap")]
+    {
+        let empty = std::env::temp_dir().join(format!("depickle-map-{}.pth", std::process::id()));
+        fs::write(&empty, b"").unwrap();
+        let why = Checkpoint::open_mapped(&empty).map(drop).unwrap_err();
+        fs::remove_file(&empty).unwrap();
+        assert!(why.to_string().contains("the file is empty"), "{why}");
+    }
     let why = Checkpoint::open("/no/such/file.pth").map(drop).unwrap_err();
     assert_eq!(why.category(), Category::Io);
     assert!(why.to_string().starts_with("/no/such/file.pth: "), "{why}");

@@ -315,3 +315,26 @@ fn completions_and_the_manual_are_written() {
     assert!(well(&["completions", "bash"]).contains("_depickle()"));
     assert!(well(&["man"]).contains(".TH depickle"));
 }
+
+#[test]
+fn names_from_files_cannot_write_to_the_terminal() {
+    let whole = std::fs::read(fixture("mlp_state_dict.pth")).unwrap();
+    let bytes = common::rezip(&whole, |name, data| {
+        if !name.ends_with("/data.pkl") {
+            return Some(data);
+        }
+        // `first.weight` becomes a name that would clear the screen.
+        let at = data.windows(12).position(|window| window == b"first.weight").unwrap();
+        let mut data = data;
+        data[at..at + 12].copy_from_slice(b"\x1b[2J\x07 weight");
+        Some(data)
+    });
+    let path = std::env::temp_dir().join(format!("depickle-{}-escape.pth", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    for verb in ["ls", "tree", "show", "info"] {
+        let output = depickle(&[verb, path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{verb}");
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{verb}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}

@@ -1,7 +1,8 @@
 //! What goes to standard output and error, and the exit codes.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -63,8 +64,8 @@ pub(crate) fn stdout(
 /// A line on standard error, beginning `error:`.
 pub(crate) fn error(why: &str) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
-    // Nobody is left to tell if this fails.
-    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {why}");
+    // Nobody is left to tell if this fails. Names from files may hold anything.
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", printable(why));
 }
 
 /// A line on standard error that tells what was chosen for the user.
@@ -222,6 +223,15 @@ pub(crate) fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// Lines of text from a file as they are; on a terminal without control characters, which
+/// could take it over.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    if !io::stdout().is_terminal() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.lines().map(printable).collect::<Vec<_>>().join("\n"))
 }
 
 /// Text from a file, made safe for a terminal: control characters are escaped.

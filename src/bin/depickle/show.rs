@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Show) -> Result<Answer, Failure> {
     let explain = |object: Object| Tensors(&checkpoint).text(object);
     let text = show(object, &explain, extent, &mut budget);
     let text = text.map_err(|why| Failure::Other(format!("{}: {why}", args.file.display())))?;
-    output::stdout(|out| writeln!(out, "{text}"))
+    output::stdout(|out| writeln!(out, "{}", output::lines(&text)))
 }
 
 /// What the checkpoint knows of tensors and storages.

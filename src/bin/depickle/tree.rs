@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Tree) -> Result<Answer, Failure> {
         }
         Ok(model) => {
             let text = model.print(Style::default().with_depth(args.depth))?;
-            output::stdout(|out| writeln!(out, "{text}"))
+            output::stdout(|out| writeln!(out, "{}", output::lines(&text)))
         }
         Err(not_a_module) => {
             let list = checkpoint.tensors_in(object, Scope::StateDict)?;

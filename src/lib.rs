@@ -2,7 +2,8 @@
 //!
 //! Five lines to a tensor:
 //!
-//! ```
+#![cfg_attr(feature = "torch", doc = "```")]
+#![cfg_attr(not(feature = "torch"), doc = "```ignore")]
 //! use depickle::torch::Checkpoint;
 //!
 //! let checkpoint = Checkpoint::open("tests/fixtures/mlp_model.pth")?;

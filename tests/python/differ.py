@@ -193,6 +193,31 @@ SPELLINGS = [
 ]
 
 
+def key(pick, depth=2):
+    """A key, of which many equal each other."""
+    if depth and pick.random() < 0.3:
+        parts = b"".join(key(pick, depth - 1) for _ in range(pick.randrange(3)))
+        return b"(" + parts + pick.choice((b"t", b"\x91"))
+    if pick.random() < 0.1:
+        return pick.choice((b"Va\n", b"U\1a", b"C\1a", b"\x88", b"\x89", b"N", b"V\xe9\n"))
+    if pick.random() < 0.1:
+        return b"G\x7f\xf8\0\0\0\0\0" + pick.choice((b"\0", b"\1"))
+    value = 2 ** pick.choice((0, 1, 31, 53, 62, 63, 64, 70, 200, 1023)) + pick.choice((0, 0, 0, 1, -1))
+    value *= pick.choice((1, -1))
+    if pick.random() < 0.5:
+        return b"G" + struct.pack(">d", value + pick.choice((0, 0, 0, 0.5)))
+    data = value.to_bytes(value.bit_length() // 8 + 1 + pick.randrange(2), "little", signed=True)
+    return b"\x8a" + bytes([len(data)]) + data
+
+
+def keyed(pick):
+    """A dict or set of such keys."""
+    keys = [key(pick) for _ in range(pick.randrange(2, 12))]
+    if pick.random() < 0.3:
+        return b"(" + b"".join(keys) + b"\x91."
+    return b"(" + b"".join(k + b"K%c" % n for n, k in enumerate(keys)) + b"d."
+
+
 def changed(pick, streams):
     """A stream of CPython's, with some bytes changed."""
     data = bytearray(pick.choice(streams))
@@ -257,7 +282,9 @@ def row_of(us, them, stream):
         return "same"
     # Sets have no order; OBJ and INST call, or instantiate, as the class turns out.
     (_, we_read, we), (_, they_read, they) = us.split(" ", 2), them.split(" ", 2)
-    if we_read == they_read and sort_sets(json.loads(we)) == sort_sets(json.loads(they)):
+    # As text: to Python 1, 1.0 and True are the same.
+    we, they = (json.dumps(sort_sets(json.loads(text))) for text in (we, they))
+    if we_read == they_read and we == they:
         return "same"
     return None
 
@@ -284,7 +311,7 @@ def main():
         pick = random.Random(args.seed * 1000 + round)
         streams = [make(pick) for _ in range(4000) for make in (made, sound)]
         streams += [changed(pick, known) for _ in range(8000)]
-        streams += [spelled(pick) for _ in range(4000)]
+        streams += [make(pick) for _ in range(4000) for make in (spelled, keyed)]
         for stream, us in zip(streams, ours(args.example, streams)):
             them = theirs(stream)
             row = row_of(us, them, stream)

@@ -5,7 +5,9 @@
 
 mod asm;
 mod decode;
+pub(crate) mod digits;
 mod dis;
+mod encode;
 mod error;
 mod graph;
 mod machine;
@@ -18,10 +20,11 @@ mod trace;
 pub use asm::{AssembleError, assemble};
 pub use decode::Ops;
 pub use dis::{Content, Disassembly, Line, disassemble};
+pub use encode::{EncodeError, EncodeKind, Encoded, Encoder, Rename};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, Dict, Effect, EffectKind, Global, Graph, Items, Key, Keys, Make, NodeId, Object, Pair,
-    Reach, Recipe, Text, Value,
+    BigInt, Dict, Difference, Effect, EffectKind, Global, Graph, Items, Key, Keys, Make, NodeId,
+    Object, Pair, Reach, Recipe, Text, Value, difference,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};

@@ -121,6 +121,18 @@ macro_rules! define {
 }
 for_each_opcode!(define);
 
+macro_rules! define_codes {
+    ($($byte:literal $name:ident $variant:ident $(($operand:ty))? $form:ident
+       [$($pop:ident)*] => [$($push:ident)*] $since:literal)*) => {
+        /// The byte of each opcode, for what writes them.
+        #[allow(dead_code, reason = "readers of the table write no old spelling of every opcode")]
+        pub(super) mod codes {
+            $(pub(in crate::pickle) const $name: u8 = $byte;)*
+        }
+    };
+}
+for_each_opcode!(define_codes);
+
 struct Row {
     name: &'static str,
     form: Form,

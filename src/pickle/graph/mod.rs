@@ -6,6 +6,7 @@
 mod build;
 mod keys;
 mod node;
+mod same;
 mod value;
 mod walk;
 
@@ -18,6 +19,7 @@ pub(crate) use build::Builder;
 pub use keys::{Key, Keys, Pair};
 pub use node::NodeId;
 pub(crate) use node::{LONGEST, Node, Packed, Place, Run, Span};
+pub use same::{Difference, difference};
 pub use value::{
     BigInt, Dict, Effect, EffectKind, Global, Items, Make, Object, Recipe, Text, Value,
 };
@@ -70,6 +72,16 @@ struct RawRecipe {
     kwargs: NodeId,
     effects: Chain,
     make: Make,
+}
+
+/// The parts of a recipe, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'graph> {
+    pub make: Make,
+    pub callable: &'graph NodeId,
+    pub args: &'graph NodeId,
+    /// `None` if the call has none.
+    pub kwargs: &'graph NodeId,
 }
 
 /// The first and last of a list of effects; `u32::MAX` if there are none.
@@ -156,17 +168,35 @@ impl Graph {
         all.get(start..start.saturating_add(len)).unwrap_or_default()
     }
 
-    fn run(&self, run: Run) -> &[NodeId] {
+    pub(crate) fn run(&self, run: Run) -> &[NodeId] {
         let start = run.start as usize;
         self.pool.get(start..start.saturating_add(run.len as usize)).unwrap_or_default()
     }
 
-    fn items(&self, growing: u32) -> &[NodeId] {
+    pub(crate) fn items(&self, growing: u32) -> &[NodeId] {
         match self.growing.get(growing as usize).map(|growing| growing.place) {
             Some(Held::Pool(run)) => self.run(run),
             Some(Held::Own(index)) => self.own.get(index as usize).map_or(&[], Vec::as_slice),
             None => &[],
         }
+    }
+
+    /// How an object is made, if by a call; by index of its recipe.
+    pub(crate) fn made(&self, recipe: u32) -> Option<Made<'_>> {
+        let RawRecipe { callable, args, kwargs, make, .. } = self.recipes.get(recipe as usize)?;
+        Some(Made { make: *make, callable, args, kwargs })
+    }
+
+    /// The first thing done to an object, if there is one.
+    pub(crate) fn first_effect(&self, id: NodeId) -> Option<u32> {
+        Some(self.chain(id).first).filter(|&first| first != u32::MAX)
+    }
+
+    /// One thing done to an object: its kind, with what, and the next such thing.
+    pub(crate) fn effect(&self, index: u32) -> Option<(EffectKind, &[NodeId], Option<u32>)> {
+        let effect = self.effects.get(index as usize)?;
+        let next = Some(effect.next).filter(|&next| next != u32::MAX);
+        Some((effect.kind, self.run(effect.run), next))
     }
 
     fn chain(&self, id: NodeId) -> Chain {

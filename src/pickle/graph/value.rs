@@ -277,7 +277,7 @@ impl fmt::Debug for Object<'_> {
 }
 
 impl Graph {
-    fn global(&self, index: u32) -> Option<Global<'_>> {
+    pub(crate) fn global(&self, index: u32) -> Option<Global<'_>> {
         let &(module, name) = self.globals.get(index as usize)?;
         Some(Global { module: self.bytes(module), name: self.bytes(name) })
     }

@@ -107,8 +107,10 @@ fn storing_as_cpython_does_gives_its_bytes() {
     }
     // Which texts were one object with a global's name is forgotten in reading.
     for (stream, written) in &others {
-        let named = dis(stream).contains("STACK_GLOBAL");
-        assert!(named, "{}\n{}", dis(stream), dis(written));
+        let text = dis(stream);
+        // What `Pickler.fast` wrote stores nothing.
+        let fast = !text.contains("PUT") && !text.contains("MEMOIZE");
+        assert!(fast || text.contains("STACK_GLOBAL"), "{text}\n{}", dis(written));
     }
     assert!(same > 4_500, "{same} of {}", same + others.len());
 }

@@ -13,9 +13,7 @@
 
 mod streams;
 
-use depickle::pickle::{
-    EncodeKind, Encoder, Graph, Object, difference, disassemble, run,
-};
+use depickle::pickle::{EncodeKind, Encoder, Graph, Object, difference, disassemble, run};
 use depickle::python::json;
 use depickle::{Budget, FileOffset};
 use proptest::prelude::*;
@@ -105,12 +103,14 @@ fn storing_as_cpython_does_gives_its_bytes() {
             others.push((stream, written));
         }
     }
-    // Which texts were one object with a global's name is forgotten in reading.
+    // Which texts were one object with a global's name, and which globals had a code, is
+    // forgotten in reading.
     for (stream, written) in &others {
         let text = dis(stream);
         // What `Pickler.fast` wrote stores nothing.
         let fast = !text.contains("PUT") && !text.contains("MEMOIZE");
-        assert!(fast || text.contains("STACK_GLOBAL"), "{text}\n{}", dis(written));
+        let lost = text.contains("STACK_GLOBAL") || text.contains("EXT");
+        assert!(fast || lost, "{text}\n{}", dis(written));
     }
     assert!(same > 4_500, "{same} of {}", same + others.len());
 }

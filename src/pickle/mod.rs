@@ -23,8 +23,8 @@ pub use dis::{Content, Disassembly, Line, disassemble};
 pub use encode::{EncodeError, EncodeKind, Encoded, Encoder, Rename};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, Dict, Difference, Effect, EffectKind, Global, Graph, Items, Key, Keys, Make, NodeId,
-    Object, Pair, Reach, Recipe, Text, Value, difference,
+    BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder, Items,
+    Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value, difference,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};

@@ -271,13 +271,12 @@ impl<'sink> Atoms<'sink> {
         }
         self.latin1_text(bytes)?;
         self.put_unnamed()?;
-        match self.latin1 {
-            Some(place) => self.get(place),
-            None => {
-                self.text(b"latin1")?;
-                if self.all {
-                    self.latin1 = Some(self.put()?);
-                }
+        if let Some(place) = self.latin1 {
+            self.get(place);
+        } else {
+            self.text(b"latin1")?;
+            if self.all {
+                self.latin1 = Some(self.put()?);
             }
         }
         self.out.byte(if self.protocol < 2 { codes::TUPLE } else { codes::TUPLE2 });
@@ -344,13 +343,12 @@ impl<'sink> Atoms<'sink> {
 
     // Globals.
 
-    pub(super) fn extension(&mut self, code: u32) -> Done {
+    pub(super) fn extension(&mut self, code: u32) {
         match (u8::try_from(code), u16::try_from(code)) {
             (Ok(code), _) => self.out.op(codes::EXT1, [code]),
             (_, Ok(code)) => self.out.op(codes::EXT2, code.to_le_bytes()),
             _ => self.out.op(codes::EXT4, code.to_le_bytes()),
         }
-        Ok(())
     }
 
     /// A global by name. Dotted names need an attribute look-up before protocol 4.

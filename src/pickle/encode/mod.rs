@@ -110,11 +110,7 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn to_vec(
-        &self,
-        object: Object<'_>,
-        budget: &mut Budget,
-    ) -> Result<Vec<u8>, EncodeError> {
+    pub fn to_vec(&self, object: Object<'_>, budget: &mut Budget) -> Result<Vec<u8>, EncodeError> {
         let mut out = Vec::new();
         self.write(object, budget, &mut out)?;
         Ok(out)

@@ -286,7 +286,10 @@ impl<'graph> Writer<'graph, '_> {
             Node::Recipe(recipe) => return self.recipe(id, index, recipe),
             Node::Persistent(of) => return self.persistent(id, index, of),
             Node::Global(global) => self.global(global),
-            Node::Extension(code) => self.atoms.extension(code),
+            Node::Extension(code) => {
+                self.atoms.extension(code);
+                Ok(())
+            }
             Node::Buffer { index: number, readonly } => self.buffer(number, readonly),
             Node::Int(_) | Node::Float(_) => Ok(()),
         }

@@ -14,10 +14,10 @@ use crate::base::{Budget, Exceeded, FileOffset, Limit};
 /// A graph in the making.
 #[derive(Debug)]
 pub(crate) struct Builder<'budget> {
-    graph: Graph,
-    budget: &'budget mut Budget,
+    pub(super) graph: Graph,
+    pub(super) budget: &'budget mut Budget,
     /// Offset in the stream of the operation being carried out.
-    at: u64,
+    pub(super) at: u64,
 }
 
 impl<'budget> Builder<'budget> {
@@ -132,7 +132,7 @@ impl<'budget> Builder<'budget> {
     }
 
     #[inline]
-    fn run(&mut self, items: &[NodeId]) -> Result<Run, Exceeded> {
+    pub(super) fn run(&mut self, items: &[NodeId]) -> Result<Run, Exceeded> {
         let start = index(self.graph.pool.len())?;
         let len = index(items.len())?;
         self.budget.extend(&mut self.graph.pool, items)?;
@@ -247,7 +247,7 @@ fn arena(id: NodeId) -> usize {
     }
 }
 
-fn index(len: usize) -> Result<u32, Exceeded> {
+pub(super) fn index(len: usize) -> Result<u32, Exceeded> {
     u32::try_from(len).ok().filter(|&index| index != u32::MAX).ok_or_else(full)
 }
 

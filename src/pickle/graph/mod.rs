@@ -4,6 +4,8 @@
 //! recurses. A graph owns its bytes, is `Send + Sync`, and drops in a handful of frees.
 
 mod build;
+mod builder;
+mod copy;
 mod keys;
 mod node;
 mod same;
@@ -16,6 +18,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub(crate) use build::Builder;
+pub use builder::{BuildError, GraphBuilder, ToNode};
 pub use keys::{Key, Keys, Pair};
 pub use node::NodeId;
 pub(crate) use node::{LONGEST, Node, Packed, Place, Run, Span};
@@ -26,6 +29,9 @@ pub use value::{
 pub use walk::Reach;
 
 use crate::base::FileOffset;
+
+/// The origin of what no stream made.
+const BUILT: u64 = LONGEST - 1;
 
 /// Everything one pickle built.
 #[derive(Clone, Default)]

@@ -296,5 +296,7 @@ enum Known {
 
 /// Everything done to an object, one object at a time.
 fn done_to(object: Object<'_>) -> impl Iterator<Item = (EffectKind, NodeId)> {
-    object.effects().flat_map(|effect| effect.items.iter().map(move |item| (effect.kind, item.id())))
+    object
+        .effects()
+        .flat_map(|effect| effect.items.iter().map(move |item| (effect.kind, item.id())))
 }

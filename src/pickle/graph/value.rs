@@ -87,10 +87,11 @@ impl<'graph> Object<'graph> {
     }
 
     /// Where the operation that made it stands in the file; none for constants and small
-    /// integers, which are made by no operation in particular.
+    /// integers, which are made by no operation in particular, and for what no stream made.
     #[must_use]
     pub fn offset(self) -> Option<FileOffset> {
-        Some(self.graph.base.plus(self.graph.node(self.id)?.origin()))
+        let origin = self.graph.node(self.id)?.origin();
+        (origin != super::BUILT).then(|| self.graph.base.plus(origin))
     }
 
     /// What it is.
@@ -153,7 +154,7 @@ impl<'graph> Object<'graph> {
             }
             _ => graph.effects.get(graph.chain(self.id).last as usize)?.at,
         };
-        Some(graph.base.plus(at))
+        (at != super::BUILT).then(|| graph.base.plus(at))
     }
 
     /// The integer, if it is one of up to 64 bits. Booleans are not.

@@ -1,0 +1,168 @@
+//! Copying from one graph to another, and changing what was built.
+
+use super::build::Builder;
+use super::{
+    Chain, EffectKind, Global, Graph, Growing, Held, Node, NodeId, Object, Packed, Place,
+    RawRecipe, Run, Span, Value,
+};
+use crate::base::{Budget, Exceeded};
+
+impl<'budget> Builder<'budget> {
+    /// Goes on with a graph that was finished.
+    pub(super) fn resume(graph: Graph, budget: &'budget mut Budget) -> Self {
+        Self { graph, budget, at: 0 }
+    }
+
+    /// Puts other items in the place of what a list, set or dict holds. When it last grew
+    /// stays as it was: that is about the stream.
+    pub(super) fn replace(&mut self, growing: u32, items: &[NodeId]) -> Result<(), Exceeded> {
+        let run = self.run(items)?;
+        if let Some(growing) = self.graph.growing.get_mut(growing as usize) {
+            growing.place = Held::Pool(run);
+        }
+        Ok(())
+    }
+
+    /// Forgets the effects of one kind.
+    pub(super) fn drop_effects(&mut self, on: NodeId, kind: EffectKind) {
+        let Some(Node::Recipe(index)) = self.graph.kind(on) else { return };
+        let Some(recipe) = self.graph.recipes.get_mut(index as usize) else { return };
+        let mut kept = Chain::EMPTY;
+        let mut next = recipe.effects.first;
+        while let Some(effect) = self.graph.effects.get(next as usize).copied() {
+            if effect.kind != kind {
+                if let Some(last) = self.graph.effects.get_mut(kept.last as usize) {
+                    last.next = next;
+                } else {
+                    kept.first = next;
+                }
+                kept.last = next;
+            }
+            next = effect.next;
+        }
+        if let Some(last) = self.graph.effects.get_mut(kept.last as usize) {
+            last.next = u32::MAX;
+        }
+        recipe.effects = kept;
+    }
+
+    /// Copies an object with all it refers to.
+    ///
+    /// Each copy gets its id first, so that parts can name each other whatever their order.
+    /// `global` gives the copies of globals.
+    pub(super) fn copy(
+        &mut self,
+        object: Object<'_>,
+        mut global: impl FnMut(&mut Self, Global<'_>) -> Result<NodeId, Exceeded>,
+    ) -> Result<NodeId, Exceeded> {
+        let from = object.graph();
+        self.budget.memory((from.len() as u64).saturating_mul(size_of::<NodeId>() as u64))?;
+        let mut ids = vec![NodeId::NONE; from.len()];
+        let mut order = Vec::new();
+        for part in object.reach() {
+            let Some(slot) = part.index().and_then(|index| ids.get_mut(index)) else { continue };
+            if let Value::Global(named) = part.value() {
+                *slot = global(self, named)?;
+            } else {
+                *slot = self.add(Node::Int(0))?;
+            }
+            self.budget.push(&mut order, part)?;
+        }
+        let mut copy = Copy { build: self, from, ids };
+        for part in order {
+            copy.fill(part)?;
+        }
+        Ok(copy.id(object.id()))
+    }
+}
+
+struct Copy<'run, 'budget, 'from> {
+    build: &'run mut Builder<'budget>,
+    from: &'from Graph,
+    /// For each object of the other arena its copy.
+    ids: Vec<NodeId>,
+}
+
+impl Copy<'_, '_, '_> {
+    fn id(&self, id: NodeId) -> NodeId {
+        match id.place() {
+            Place::Arena(index) => self.ids.get(index).copied().unwrap_or(NodeId::NONE),
+            _ => id,
+        }
+    }
+
+    fn fill(&mut self, part: Object<'_>) -> Result<(), Exceeded> {
+        let from = self.from;
+        let Some(node) = from.kind(part.id()) else { return Ok(()) };
+        let node = match node {
+            Node::BigInt(span) => Node::BigInt(self.span(span)?),
+            Node::Text(span) => Node::Text(self.span(span)?),
+            Node::Str8(span) => Node::Str8(self.span(span)?),
+            Node::Bytes(span) => Node::Bytes(self.span(span)?),
+            Node::ByteArray(span) => Node::ByteArray(self.span(span)?),
+            Node::Tuple { run, hashable } => {
+                Node::Tuple { run: self.run(from.run(run))?, hashable }
+            }
+            Node::FrozenSet(run) => Node::FrozenSet(self.run(from.run(run))?),
+            Node::List(growing) => Node::List(self.growing(growing)?),
+            Node::Set(growing) => Node::Set(self.growing(growing)?),
+            Node::Dict(growing) => Node::Dict(self.growing(growing)?),
+            // One for all copies: what was done to it is done once.
+            Node::Global(_) if self.build.graph.first_effect(self.id(part.id())).is_some() => {
+                return Ok(());
+            }
+            Node::Global(_) => return self.effects(part),
+            Node::Recipe(index) => Node::Recipe(self.recipe(index)?),
+            Node::Persistent(id) => Node::Persistent(self.id(id)),
+            Node::Int(_) | Node::Float(_) | Node::Extension(_) | Node::Buffer { .. } => node,
+        };
+        let at = self.build.at;
+        let id = self.id(part.id());
+        if let Place::Arena(index) = id.place()
+            && let Some(slot) = self.build.graph.nodes.get_mut(index)
+        {
+            *slot = Packed::new(node, at);
+        }
+        self.effects(part)
+    }
+
+    fn effects(&mut self, part: Object<'_>) -> Result<(), Exceeded> {
+        let id = self.id(part.id());
+        for effect in part.effects() {
+            let items: Vec<NodeId> = effect.items.iter().map(|item| self.id(item.id())).collect();
+            self.build.effect(id, effect.kind, &items)?;
+        }
+        Ok(())
+    }
+
+    fn span(&mut self, span: Span) -> Result<Span, Exceeded> {
+        self.build.keep(self.from.bytes(span))
+    }
+
+    fn run(&mut self, ids: &[NodeId]) -> Result<Run, Exceeded> {
+        let copies: Vec<NodeId> = ids.iter().map(|&id| self.id(id)).collect();
+        self.build.run(&copies)
+    }
+
+    fn growing(&mut self, growing: u32) -> Result<u32, Exceeded> {
+        let run = self.run(self.from.items(growing))?;
+        let index = super::build::index(self.build.graph.growing.len())?;
+        let held = Growing { place: Held::Pool(run), changed: self.build.at };
+        self.build.budget.push(&mut self.build.graph.growing, held)?;
+        Ok(index)
+    }
+
+    fn recipe(&mut self, index: u32) -> Result<u32, Exceeded> {
+        let Some(&raw) = self.from.recipes.get(index as usize) else { return Ok(0) };
+        let raw = RawRecipe {
+            callable: self.id(raw.callable),
+            args: self.id(raw.args),
+            kwargs: self.id(raw.kwargs),
+            effects: Chain::EMPTY,
+            make: raw.make,
+        };
+        let index = super::build::index(self.build.graph.recipes.len())?;
+        self.build.budget.push(&mut self.build.graph.recipes, raw)?;
+        Ok(index)
+    }
+}

@@ -56,6 +56,12 @@ impl<'data> Cursor<'data> {
         self.all.get(self.pos..).unwrap_or_default()
     }
 
+    /// Moves to where so many bytes are left; to the beginning if there never were as many.
+    #[inline]
+    pub const fn leave(&mut self, bytes: usize) {
+        self.pos = self.all.len().saturating_sub(bytes);
+    }
+
     #[cold]
     fn end(&self, wanted: u64) -> End {
         End { wanted, left: self.rest().len() as u64 }

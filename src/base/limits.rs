@@ -244,7 +244,10 @@ impl Budget {
             limit: Limit::Memory,
             asked: self.memory,
             ceiling: self.memory.saturating_sub(bytes),
-        })
+        })?;
+        #[cfg(all(feature = "mmap", target_os = "linux"))]
+        super::map::prefer_large_pages(vec.spare_capacity_mut());
+        Ok(())
     }
 
     /// Memory taken so far (bytes).

@@ -70,34 +70,80 @@ impl<'data> Iterator for Ops<'data> {
 }
 
 macro_rules! operand {
-    ($cursor:ident $variant:ident $form:ident) => {
-        Op::$variant
-    };
-    ($cursor:ident $variant:ident ($operand:ty) $form:ident) => {
-        Op::$variant($form($cursor)?)
-    };
+    ($visitor:ident $cursor:ident $name:ident $form:ident) => {{
+        $visitor.operand_ends($cursor.position());
+        $visitor.$name()
+    }};
+    ($visitor:ident $cursor:ident $name:ident ($operand:ty) $form:ident) => {{
+        let operand = $form($cursor)?;
+        $visitor.operand_ends($cursor.position());
+        $visitor.$name(operand)
+    }};
 }
 
 macro_rules! define {
     ($($byte:literal $name:ident $variant:ident $(($operand:ty))? $form:ident
        [$($pop:ident)*] => [$($push:ident)*] $since:literal)*) => {
-        /// The next operation. On error the cursor stands where the operand failed.
-        #[inline]
-        fn read<'data>(byte: u8, cursor: &mut Cursor<'data>) -> Result<Op<'data>, Kind> {
-            Ok(match byte {
-                $($byte => operand!(cursor $variant $(($operand))? $form),)*
-                _ => return Err(Kind::UnknownOpcode(byte)),
-            })
+        /// What is told of one operation after the other: a method an opcode.
+        #[expect(non_snake_case, reason = "methods are named as opcodes")]
+        pub(super) trait Visit<'data> {
+            type Output;
+
+            /// The operand was read; the next operation begins `at` bytes into the stream.
+            fn operand_ends(&mut self, at: usize);
+
+            $(fn $name(&mut self $(, operand: $operand)?) -> Result<Self::Output, Box<Kind>>;)*
+        }
+
+        /// Reads the operand of the opcode `byte` and tells `visitor` of the operation. On
+        /// error in an operand the cursor stands where it failed.
+        #[inline(always)]
+        pub(super) fn visit<'data, V: Visit<'data>>(
+            byte: u8,
+            cursor: &mut Cursor<'data>,
+            visitor: &mut V,
+        ) -> Result<V::Output, Box<Kind>> {
+            match byte {
+                $($byte => operand!(visitor cursor $name $(($operand))? $form),)*
+                _ => Err(Kind::UnknownOpcode(byte).into()),
+            }
+        }
+
+        impl<'data> Visit<'data> for Make {
+            type Output = Op<'data>;
+
+            fn operand_ends(&mut self, _: usize) {}
+
+            $(made!($name $variant $(($operand))?);)*
         }
     };
 }
+
+macro_rules! made {
+    ($name:ident $variant:ident) => {
+        #[inline]
+        fn $name(&mut self) -> Result<Op<'data>, Box<Kind>> {
+            Ok(Op::$variant)
+        }
+    };
+    ($name:ident $variant:ident ($operand:ty)) => {
+        #[inline]
+        fn $name(&mut self, operand: $operand) -> Result<Op<'data>, Box<Kind>> {
+            Ok(Op::$variant(operand))
+        }
+    };
+}
+
+/// Makes a value of each operation.
+struct Make;
+
 for_each_opcode!(define);
 
 /// The next operation, which begins at `at` in its file.
 #[inline]
 fn decode<'data>(cursor: &mut Cursor<'data>, at: FileOffset) -> Result<Op<'data>, Error> {
     let Ok(byte) = cursor.byte() else { return Err(Error::new(Kind::NoStop, None, at)) };
-    read(byte, cursor).map_err(|kind| Error::new(kind, Opcode::from_byte(byte), at))
+    visit(byte, cursor, &mut Make).map_err(|kind| Error::new(*kind, Opcode::from_byte(byte), at))
 }
 
 #[inline]
@@ -153,12 +199,27 @@ fn len8<'data>(cursor: &mut Cursor<'data>) -> Result<&'data [u8], End> {
     cursor.take(len)
 }
 
+#[inline]
 fn line<'data>(cursor: &mut Cursor<'data>) -> Result<&'data [u8], Kind> {
-    cursor.parse(rest_of_line).map_err(|_| Kind::NoNewline)
+    aside(cursor, |cursor| cursor.parse(rest_of_line).map_err(|_| Kind::NoNewline))
 }
 
+#[inline]
 fn line2<'data>(cursor: &mut Cursor<'data>) -> Result<(&'data [u8], &'data [u8]), Kind> {
-    cursor.parse((rest_of_line, rest_of_line)).map_err(|_| Kind::NoNewline)
+    aside(cursor, |cursor| cursor.parse((rest_of_line, rest_of_line)).map_err(|_| Kind::NoNewline))
+}
+
+/// Reads with a copy of the cursor, so that the cursor itself, of which nothing else keeps the
+/// address, may stay in registers.
+#[inline]
+fn aside<'data, T>(
+    cursor: &mut Cursor<'data>,
+    read: impl FnOnce(&mut Cursor<'data>) -> Result<T, Kind>,
+) -> Result<T, Kind> {
+    let mut own = cursor.clone();
+    let operand = read(&mut own)?;
+    *cursor = own;
+    Ok(operand)
 }
 
 fn rest_of_line(input: &[u8]) -> nom::IResult<&[u8], &[u8]> {

@@ -115,6 +115,20 @@ impl From<Exceeded> for Kind {
     }
 }
 
+impl From<End> for Box<Kind> {
+    #[cold]
+    fn from(end: End) -> Self {
+        Self::new(end.into())
+    }
+}
+
+impl From<Exceeded> for Box<Kind> {
+    #[cold]
+    fn from(why: Exceeded) -> Self {
+        Self::new(why.into())
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,7 +11,6 @@ mod encode;
 mod error;
 mod graph;
 mod machine;
-mod memo;
 mod opcode;
 mod policy;
 mod text;

@@ -1,25 +1,79 @@
-//! Times depickle beside other readers of `.pth` files: the same files, in turn, in one run.
+//! Times depickle beside other readers: the same files, in turn, in one run.
 //!
 //!     cargo run --release -- [--python PATH] [--rounds N] FILE…
 //!
-//! Each measurement is a process of its own, so that its peak memory is its own; within it the
-//! work is done once to warm up and then timed. Prints medians, and ratios to depickle.
+//! `.pth` files are opened, listed and read; `.pkl` files are loaded and dumped (`pickles.py make
+//! FOLDER` makes those that the README speaks of). Each measurement is a process of its own, so
+//! that its peak memory is its own; within it the work is done once to warm up and then timed.
+//! Prints medians, and ratios to depickle.
+
+mod checkpoints;
+mod pickles;
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use depickle::torch::Checkpoint;
+/// Milliseconds.
+type Answer = Result<f64, Box<dyn Error>>;
 
-type Answer = Result<u64, Box<dyn Error>>;
-
-/// What is timed: opening and listing, or that and reading every byte.
+/// What is timed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
+    /// Opening a checkpoint and listing its tensors.
     List,
+    /// That, and reading every byte.
     Read,
+    /// Reading a pickle.
+    Load,
+    /// Writing what was read.
+    Dump,
+}
+
+impl Work {
+    const ALL: [Self; 4] = [Self::List, Self::Read, Self::Load, Self::Dump];
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Read => "read",
+            Self::Load => "load",
+            Self::Dump => "dump",
+        }
+    }
+}
+
+/// One contestant; a Python script's if it has no `run`.
+struct Reader {
+    name: &'static str,
+    run: Option<fn(&Path, Work) -> Answer>,
+}
+
+/// Who reads a file and what is asked of them.
+struct Contest {
+    readers: &'static [Reader],
+    script: &'static str,
+    works: &'static [Work],
+}
+
+fn contest(path: &Path) -> Contest {
+    if path.extension().is_some_and(|extension| extension == "pkl") {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/pickles.py");
+        return Contest { readers: pickles::READERS, script, works: &[Work::Load, Work::Dump] };
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torch_load.py");
+    Contest { readers: checkpoints::READERS, script, works: &[Work::List, Work::Read] }
+}
+
+/// Milliseconds that `work` takes the second time.
+fn second<T>(mut work: impl FnMut() -> Result<T, Box<dyn Error>>) -> Answer {
+    black_box(work()?);
+    let start = Instant::now();
+    black_box(work()?);
+    Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
 /// Touches every byte, as cheaply as can be.
@@ -29,74 +83,12 @@ fn sum(bytes: &[u8]) -> u64 {
     rest.iter().map(|byte| u64::from(*byte)).fold(words, u64::wrapping_add)
 }
 
-fn depickle_positioned(path: &Path, work: Work) -> Answer {
-    let checkpoint = Checkpoint::open(path)?;
-    let list = checkpoint.tensors()?;
-    if work == Work::List {
-        return Ok(list.len() as u64);
-    }
-    let mut total = 0_u64;
-    for entry in list {
-        total = total.wrapping_add(sum(&entry.on(&checkpoint)?.to_bytes()?));
-    }
-    Ok(total)
-}
-
-fn depickle_mapped(path: &Path, work: Work) -> Answer {
-    let checkpoint = Checkpoint::open_mapped(path)?;
-    let list = checkpoint.tensors()?;
-    if work == Work::List {
-        return Ok(list.len() as u64);
-    }
-    let mut total = 0_u64;
-    for entry in list {
-        total = total.wrapping_add(sum(entry.on(&checkpoint)?.as_bytes().ok_or("not lent")?));
-    }
-    Ok(total)
-}
-
-fn pytorch_reader(path: &Path, work: Work) -> Answer {
-    let reader = pytorch_reader::PytorchReader::new(path)?;
-    if work == Work::List {
-        return Ok(reader.len() as u64);
-    }
-    let mut total = 0_u64;
-    for tensor in reader.tensors().values() {
-        total = total.wrapping_add(sum(&tensor.read()?));
-    }
-    Ok(total)
-}
-
-fn candle(path: &Path, work: Work) -> Answer {
-    let tensors = candle_core::pickle::PthTensors::new(path, None)?;
-    if work == Work::List {
-        return Ok(tensors.tensor_infos().len() as u64);
-    }
-    let mut total = 0_u64;
-    for name in tensors.tensor_infos().keys() {
-        let tensor = tensors.get(name)?.ok_or("a listed tensor is missing")?;
-        let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
-        let words = values.iter().map(|value| u64::from(value.to_bits()));
-        total = total.wrapping_add(words.fold(0, u64::wrapping_add));
-    }
-    Ok(total)
-}
-
-const READERS: &[(&str, fn(&Path, Work) -> Answer)] = &[
-    ("depickle, positioned", depickle_positioned),
-    ("depickle, mapped", depickle_mapped),
-    ("pytorch-reader", pytorch_reader),
-    ("candle-core", candle),
-];
-const PYTHON: &[&str] = &["torch.load", "torch.load, mmap"];
-
 /// One measurement in this process: milliseconds, then peak memory in KiB.
-fn measure(reader: &str, work: Work, path: &Path) -> Result<(), Box<dyn Error>> {
-    let (_, read) = READERS.iter().find(|(name, _)| *name == reader).ok_or("no such reader")?;
-    std::hint::black_box(read(path, work)?);
-    let start = Instant::now();
-    std::hint::black_box(read(path, work)?);
-    let elapsed = start.elapsed().as_secs_f64() * 1e3;
+fn measure(reader: &str, verb: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+    let readers = contest(path).readers;
+    let run = readers.iter().find(|known| known.name == reader).and_then(|reader| reader.run);
+    let work = Work::ALL.into_iter().find(|work| work.verb() == verb).ok_or("no such work")?;
+    let elapsed = run.ok_or("no such reader")?(path, work)?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|peak| peak.split_whitespace().next()).unwrap_or("0");
@@ -105,20 +97,21 @@ fn measure(reader: &str, work: Work, path: &Path) -> Result<(), Box<dyn Error>> 
 }
 
 /// Runs one measurement as a child process.
-fn child(python: Option<&str>, name: &str, work: Work, path: &str) -> Option<(f64, f64)> {
-    let verb = if work == Work::List { "list" } else { "read" };
-    let mut command = if PYTHON.contains(&name) {
+fn child(python: Option<&str>, reader: &Reader, work: Work, path: &str) -> Option<(f64, f64)> {
+    let mut command = if reader.run.is_none() {
         let mut command = Command::new(python?);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/torch_load.py"));
+        command.arg(contest(Path::new(path)).script);
         command
     } else {
         let mut command = Command::new(std::env::current_exe().ok()?);
         command.arg("--case");
         command
     };
-    let output = command.args([name, verb, path]).output().ok()?;
+    let output = command.args([reader.name, work.verb(), path]).output().ok()?;
     if !output.status.success() {
-        eprintln!("{name}, {path}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let why = String::from_utf8_lossy(&output.stderr);
+        let why = why.trim().lines().last().unwrap_or_default();
+        eprintln!("{}, {}, {path}: {why}", reader.name, work.verb());
         return None;
     }
     let text = String::from_utf8(output.stdout).ok()?;
@@ -135,8 +128,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [case, reader, verb, path] = &arguments[..] {
         if case == "--case" {
-            let work = if verb == "list" { Work::List } else { Work::Read };
-            return measure(reader, work, Path::new(path));
+            return measure(reader, verb, Path::new(path));
         }
     }
     let (mut python, mut rounds, mut files) = (None, 7, Vec::new());
@@ -148,30 +140,38 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => files.push(argument),
         }
     }
-    let names: Vec<&str> = READERS.iter().map(|(name, _)| *name).chain(PYTHON.iter().copied()).collect();
     println!("| file | work | reader | ms (median of {rounds}) | × depickle | peak MiB |");
     println!("|---|---|---|---:|---:|---:|");
     for file in &files {
-        for work in [Work::List, Work::Read] {
-            let mut found: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-            for _ in 0..rounds {
-                for name in &names {
-                    if let Some((time, peak)) = child(python.as_deref(), name, work, file) {
-                        let (times, peaks) = found.entry(name).or_default();
-                        times.push(time);
-                        peaks.push(peak);
-                    }
-                }
-            }
-            let ours = found.get_mut(names[0]).map_or(f64::NAN, |(times, _)| median(times));
-            for name in &names {
-                let Some((times, peaks)) = found.get_mut(name) else { continue };
-                let (time, peak) = (median(times), median(peaks) / 1024.0);
-                let file = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
-                let work = if work == Work::List { "open, list" } else { "read all" };
-                println!("| {file} | {work} | {name} | {time:.3} | {:.2} | {peak:.0} |", time / ours);
-            }
+        let Contest { readers, works, .. } = contest(Path::new(file));
+        for &work in works {
+            compare(python.as_deref(), readers, work, file, rounds);
         }
     }
     Ok(())
+}
+
+/// All readers in turn, round after round, and their rows of the table.
+fn compare(python: Option<&str>, readers: &[Reader], work: Work, file: &str, rounds: usize) {
+    let mut found: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for round in 0..rounds {
+        for reader in readers {
+            // Who could not do it in the first round is not asked again.
+            if round > 0 && !found.contains_key(reader.name) {
+                continue;
+            }
+            if let Some((time, peak)) = child(python, reader, work, file) {
+                let (times, peaks) = found.entry(reader.name).or_default();
+                times.push(time);
+                peaks.push(peak);
+            }
+        }
+    }
+    let ours = found.get_mut(readers[0].name).map_or(f64::NAN, |(times, _)| median(times));
+    for Reader { name, .. } in readers {
+        let Some((times, peaks)) = found.get_mut(name) else { continue };
+        let (time, peak) = (median(times), median(peaks) / 1024.0);
+        let file = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
+        println!("| {file} | {} | {name} | {time:.3} | {:.2} | {peak:.0} |", work.verb(), time / ours);
+    }
 }

@@ -50,14 +50,15 @@ impl<'budget> Builder<'budget> {
         self.graph.protocol = self.graph.protocol.max(protocol);
     }
 
-    #[inline]
+    /// Inlined, since whoever calls it knows the variant.
+    #[inline(always)]
     pub(crate) fn add(&mut self, node: Node) -> Result<NodeId, Exceeded> {
         let id = NodeId::arena(self.graph.nodes.len()).ok_or_else(full)?;
         self.budget.push(&mut self.graph.nodes, Packed::new(node, self.at))?;
         Ok(id)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn int(&mut self, value: i64) -> Result<NodeId, Exceeded> {
         match NodeId::int(value) {
             Some(id) => Ok(id),
@@ -89,17 +90,20 @@ impl<'budget> Builder<'budget> {
         self.add(Node::FrozenSet(run))
     }
 
+    #[inline(always)]
     pub(crate) fn list(&mut self, items: &[NodeId]) -> Result<NodeId, Exceeded> {
         let growing = self.growing(items)?;
         self.add(Node::List(growing))
     }
 
+    #[inline(always)]
     pub(crate) fn set(&mut self) -> Result<NodeId, Exceeded> {
         let growing = self.growing(&[])?;
         self.add(Node::Set(growing))
     }
 
     /// A dict of keys and values in turn.
+    #[inline(always)]
     pub(crate) fn dict(&mut self, pairs: &[NodeId]) -> Result<NodeId, Exceeded> {
         let growing = self.growing(pairs)?;
         self.add(Node::Dict(growing))
@@ -124,49 +128,69 @@ impl<'budget> Builder<'budget> {
         self.add(Node::Recipe(index))
     }
 
+    #[inline(always)]
     fn growing(&mut self, items: &[NodeId]) -> Result<u32, Exceeded> {
         let index = index(self.graph.growing.len())?;
-        let place = Held::Pool(self.run(items)?);
-        self.budget.push(&mut self.graph.growing, Growing { place, changed: self.at })?;
+        let held = if items.is_empty() { Run::EMPTY } else { self.run(items)? };
+        let growing = Growing::new(Held::Pool(held), self.at);
+        self.budget.push(&mut self.graph.growing, growing)?;
         Ok(index)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(&mut self, items: &[NodeId]) -> Result<Run, Exceeded> {
-        let start = index(self.graph.pool.len())?;
-        let len = index(items.len())?;
+        let start = self.graph.pool.len();
+        // Neither the start nor the length, then, is more than an index can say.
+        let end = index(start.saturating_add(items.len()))?;
         self.budget.extend(&mut self.graph.pool, items)?;
-        Ok(Run { start, len })
+        let start = index(start)?;
+        Ok(Run { start, len: end.saturating_sub(start) })
     }
 
     /// Appends to a list, set or dict.
     ///
     /// Items stay in the shared pool as long as they lie in one piece at its end or came in
     /// one go; what grows otherwise moves, once, into a vector of its own.
+    #[inline(always)]
     pub(crate) fn extend(&mut self, growing: u32, items: &[NodeId]) -> Result<(), Exceeded> {
+        let held = self.graph.growing.get(growing as usize).map(|growing| growing.held);
+        if held != Some(Run::EMPTY) || items.is_empty() {
+            return self.extend_more(growing, items);
+        }
+        let run = self.run(items)?;
+        self.grown(growing, Held::Pool(run));
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn extend_more(&mut self, growing: u32, items: &[NodeId]) -> Result<(), Exceeded> {
+        let Some(held) = self.graph.growing.get(growing as usize) else { return Ok(()) };
         if items.is_empty() {
             return Ok(());
         }
-        let Some(&Growing { place, .. }) = self.graph.growing.get(growing as usize) else {
-            return Ok(());
-        };
-        let place = match place {
+        let place = match held.place() {
             Held::Own(own) => {
                 let Some(vec) = self.graph.own.get_mut(own as usize) else { return Ok(()) };
                 self.budget.extend(vec, items)?;
-                place
+                Held::Own(own)
             }
             Held::Pool(run) if run.len == 0 => Held::Pool(self.run(items)?),
             Held::Pool(run) if self.is_last(run) => {
                 let more = self.run(items)?;
+                // A run of `OWN` items would be 16 GiB; the pool ends before.
                 Held::Pool(Run { start: run.start, len: run.len.saturating_add(more.len) })
             }
             Held::Pool(run) => Held::Own(self.move_out(run, items)?),
         };
-        if let Some(growing) = self.graph.growing.get_mut(growing as usize) {
-            *growing = Growing { place, changed: self.at };
-        }
+        self.grown(growing, place);
         Ok(())
+    }
+
+    #[inline]
+    fn grown(&mut self, growing: u32, place: Held) {
+        if let Some(growing) = self.graph.growing.get_mut(growing as usize) {
+            *growing = Growing::new(place, self.at);
+        }
     }
 
     fn is_last(&self, run: Run) -> bool {
@@ -217,22 +241,24 @@ impl<'budget> Builder<'budget> {
         Ok(())
     }
 
+    /// Where a dict keeps its items, if `id` is one.
+    #[inline]
+    pub(crate) fn as_dict(&self, id: NodeId) -> Option<u32> {
+        self.graph.node(id)?.dict()
+    }
+
     /// Whether Python can hash `id`.
     #[inline]
     pub(crate) fn is_hashable(&self, id: NodeId) -> bool {
         self.graph.node(id).is_none_or(Packed::is_hashable)
     }
 
-    /// The type of `id`, or of something in it, if Python cannot hash it.
+    /// The type of what Python cannot hash.
     #[cold]
-    pub(crate) fn unhashable(&self, id: NodeId) -> Option<&'static str> {
-        match self.graph.node(id)?.unpack() {
-            Node::List(_) => Some("list"),
-            Node::Dict(_) => Some("dict"),
-            Node::Set(_) => Some("set"),
-            Node::ByteArray(_) => Some("bytearray"),
-            Node::Tuple { hashable: false, .. } => Some("tuple of unhashable objects"),
-            _ => None,
+    pub(crate) fn unhashable(&self, id: NodeId) -> &'static str {
+        match self.graph.kind(id) {
+            Some(Node::Tuple { .. }) => "tuple of unhashable objects",
+            _ => self.graph.object(id).kind(),
         }
     }
 }

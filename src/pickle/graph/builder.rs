@@ -429,8 +429,8 @@ impl<'budget> GraphBuilder<'budget> {
 
     fn check_hashable(&self, ids: &[NodeId]) -> Done {
         self.check(ids)?;
-        match ids.iter().find_map(|&id| self.build.unhashable(id)) {
-            Some(found) => Err(BuildError::Unhashable(found)),
+        match ids.iter().find(|&&id| !self.build.is_hashable(id)) {
+            Some(&id) => Err(BuildError::Unhashable(self.build.unhashable(id))),
             None => Ok(()),
         }
     }

@@ -18,7 +18,7 @@ impl<'budget> Builder<'budget> {
     pub(super) fn replace(&mut self, growing: u32, items: &[NodeId]) -> Result<(), Exceeded> {
         let run = self.run(items)?;
         if let Some(growing) = self.graph.growing.get_mut(growing as usize) {
-            growing.place = Held::Pool(run);
+            *growing = Growing::new(Held::Pool(run), growing.changed);
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Copy<'_, '_, '_> {
     fn growing(&mut self, growing: u32) -> Result<u32, Exceeded> {
         let run = self.run(self.from.items(growing))?;
         let index = super::build::index(self.build.graph.growing.len())?;
-        let held = Growing { place: Held::Pool(run), changed: self.build.at };
+        let held = Growing::new(Held::Pool(run), self.build.at);
         self.build.budget.push(&mut self.build.graph.growing, held)?;
         Ok(index)
     }

@@ -58,15 +58,38 @@ pub struct Graph {
 /// Items of a list or set, or keys and values in turn of a dict, in the order they came.
 #[derive(Clone, Copy, Debug)]
 struct Growing {
-    place: Held,
+    held: Run,
     /// Offset in the stream of the last operation that grew it.
     changed: u64,
 }
 
+/// Where items lie.
 #[derive(Clone, Copy, Debug)]
 enum Held {
     Pool(Run),
     Own(u32),
+}
+
+impl Growing {
+    /// The length that no run in the pool has: what is held is a vector of its own.
+    const OWN: u32 = u32::MAX;
+
+    #[inline]
+    const fn new(place: Held, changed: u64) -> Self {
+        let held = match place {
+            Held::Pool(run) => run,
+            Held::Own(index) => Run { start: index, len: Self::OWN },
+        };
+        Self { held, changed }
+    }
+
+    #[inline]
+    const fn place(self) -> Held {
+        match self.held {
+            Run { start, len: Self::OWN } => Held::Own(start),
+            run => Held::Pool(run),
+        }
+    }
 }
 
 /// Instructions for an object that Python would have made by a call.
@@ -180,7 +203,7 @@ impl Graph {
     }
 
     pub(crate) fn items(&self, growing: u32) -> &[NodeId] {
-        match self.growing.get(growing as usize).map(|growing| growing.place) {
+        match self.growing.get(growing as usize).map(|growing| growing.place()) {
             Some(Held::Pool(run)) => self.run(run),
             Some(Held::Own(index)) => self.own.get(index as usize).map_or(&[], Vec::as_slice),
             None => &[],

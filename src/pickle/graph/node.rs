@@ -95,6 +95,10 @@ pub(crate) struct Run {
     pub len: u32,
 }
 
+impl Run {
+    pub(crate) const EMPTY: Self = Self { start: 0, len: 0 };
+}
+
 /// A node, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Node {
@@ -136,14 +140,17 @@ macro_rules! tags {
 tags! {
     INT = 0, FLOAT = 1, BIG_INT = 2, TEXT = 3, STR8 = 4, BYTES = 5, BYTE_ARRAY = 6,
     TUPLE = 7, FROZEN_SET = 8, LIST = 9, SET = 10, DICT = 11, GLOBAL = 12, RECIPE = 13,
-    PERSISTENT = 14, EXTENSION = 15, BUFFER = 16,
+    PERSISTENT = 14, EXTENSION = 15, BUFFER = 16, UNHASHABLE_TUPLE = 17,
 }
+/// Bits by tag: what Python cannot hash.
+const UNHASHABLE: u32 = 1 << LIST | 1 << SET | 1 << DICT | 1 << BYTE_ARRAY | 1 << UNHASHABLE_TUPLE;
 /// Added to the tag of a span that lies among the unescaped strings.
 const DECODED: u8 = 0x80;
 
 impl Packed {
-    /// Packs `node`, made by the operation `origin` bytes into the stream.
-    #[inline]
+    /// Packs `node`, made by the operation `origin` bytes into the stream. Inlined, since
+    /// whoever calls it knows the variant.
+    #[inline(always)]
     pub(crate) fn new(node: Node, origin: u64) -> Self {
         let (tag, body, spare) = match node {
             Node::Int(value) => (INT, value.cast_unsigned(), 0),
@@ -153,7 +160,8 @@ impl Packed {
             Node::Str8(span) => return Self::span(STR8, span, origin),
             Node::Bytes(span) => return Self::span(BYTES, span, origin),
             Node::ByteArray(span) => return Self::span(BYTE_ARRAY, span, origin),
-            Node::Tuple { run, hashable } => (TUPLE, Self::run(run), u64::from(hashable)),
+            Node::Tuple { run, hashable: true } => (TUPLE, Self::run(run), 0),
+            Node::Tuple { run, hashable: false } => (UNHASHABLE_TUPLE, Self::run(run), 0),
             Node::FrozenSet(run) => (FROZEN_SET, Self::run(run), 0),
             Node::List(index) => (LIST, index.into(), 0),
             Node::Set(index) => (SET, index.into(), 0),
@@ -183,11 +191,14 @@ impl Packed {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
     pub(crate) const fn is_hashable(self) -> bool {
-        match self.head as u8 & !DECODED {
-            LIST | SET | DICT | BYTE_ARRAY => false,
-            TUPLE => self.head >> 48 != 0,
-            _ => true,
-        }
+        UNHASHABLE >> (self.head as u8 & 31) & 1 == 0
+    }
+
+    /// Where a dict keeps its items, if it is one.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
+    pub(crate) const fn dict(self) -> Option<u32> {
+        if self.head as u8 == DICT { Some(self.body as u32) } else { None }
     }
 
     /// Offset in the stream of the operation that made it.
@@ -215,7 +226,8 @@ impl Packed {
             STR8 => Node::Str8(span),
             BYTES => Node::Bytes(span),
             BYTE_ARRAY => Node::ByteArray(span),
-            TUPLE => Node::Tuple { run, hashable: spare != 0 },
+            TUPLE => Node::Tuple { run, hashable: true },
+            UNHASHABLE_TUPLE => Node::Tuple { run, hashable: false },
             FROZEN_SET => Node::FrozenSet(run),
             LIST => Node::List(index),
             SET => Node::Set(index),

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::graph::{NodeId, Span};
-use super::policy::Positions;
 use crate::base::{Budget, Exceeded};
+use crate::pickle::graph::{NodeId, Span};
+use crate::pickle::policy::Positions;
 
 /// What was stored for later: a vector, and a map for indices that leave gaps, so that
 /// LONG_BINPUT with index 2³² − 1 costs no more than any other.
@@ -20,7 +20,7 @@ impl Memo {
     /// What an entry of a hash map takes (bytes), growth included.
     const ENTRY: u64 = 48;
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, index: u64) -> Option<NodeId> {
         match usize::try_from(index).ok().and_then(|index| self.dense.get(index)) {
             Some(id) => Some(*id),
@@ -28,12 +28,18 @@ impl Memo {
         }
     }
 
+    /// What was stored under one of the first 256 indices, if it lies in the vector.
+    #[inline(always)]
+    pub(super) fn early(&self, index: u8) -> Option<NodeId> {
+        self.dense.get(usize::from(index)).copied()
+    }
+
     #[cold]
     fn get_sparse(&self, index: u64) -> Option<NodeId> {
         self.sparse.get(&index).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(
         &mut self,
         index: u64,

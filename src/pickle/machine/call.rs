@@ -1,0 +1,208 @@
+//! Globals, and objects that Python would make by calling them.
+
+use super::memo::{Globals, Spelled};
+use super::{Machine, Step, forbidden, wrong};
+use crate::base::Limit;
+use crate::pickle::error::Kind;
+use crate::pickle::graph::{Dict, EffectKind, Global, Items, Make, Node, NodeId, Span, Value};
+use crate::pickle::policy::{Position, Positions};
+
+impl Machine<'_> {
+    pub(super) fn line_global(&mut self, module: &[u8], name: &[u8]) -> Step<NodeId> {
+        if module.is_empty() || name.is_empty() {
+            return Err(Kind::BadOperand("empty module or name").into());
+        }
+        let name_span = self.line_span(name);
+        let before = name_span.start.saturating_sub(1).saturating_sub(module.len() as u64);
+        let module_span = Span { start: before, len: module.len() as u64, decoded: false };
+        for line in [module, name] {
+            if std::str::from_utf8(line).is_err() {
+                return Err(Kind::BadOperand("the name is not UTF-8").into());
+            }
+        }
+        self.global(module_span, name_span)
+    }
+
+    pub(super) fn stack_global(&mut self) -> Step {
+        let name = self.pop()?;
+        let module = self.pop()?;
+        let graph = self.build.graph();
+        let span = |id| -> Step<Span> {
+            match graph.kind(id) {
+                Some(Node::Text(span)) => Ok(span),
+                // A Python 2 string is a text to Python, if it is ASCII.
+                Some(Node::Str8(span)) if graph.bytes(span).is_ascii() => Ok(span),
+                _ => Err(wrong("two texts", graph.object(id).kind()).into()),
+            }
+        };
+        let id = self.global(span(module)?, span(name)?)?;
+        self.push(id)
+    }
+
+    /// The node of a global; the same for the same name, so that `is` holds.
+    pub(super) fn global(&mut self, module: Span, name: Span) -> Step<NodeId> {
+        if let Some(&id) = self.globals.by_span.get(&(module, name)) {
+            return Ok(id);
+        }
+        let limits = self.build.budget().limits();
+        limits.admit(Limit::NameBytes, module.len)?;
+        limits.admit(Limit::NameBytes, name.len)?;
+        let graph = self.build.graph();
+        let spelled = (graph.bytes(module).into(), graph.bytes(name).into());
+        let id = match self.globals.by_name.get(&spelled) {
+            Some(&id) => id,
+            None => self.new_global(module, name, spelled)?,
+        };
+        self.build.budget().memory(Globals::ENTRY)?;
+        self.globals.by_span.insert((module, name), id);
+        Ok(id)
+    }
+
+    #[cold]
+    pub(super) fn new_global(
+        &mut self,
+        module: Span,
+        name: Span,
+        spelled: Spelled,
+    ) -> Step<NodeId> {
+        let global = Global { module: &spelled.0, name: &spelled.1 };
+        let positions = self.policy.admits(global);
+        if positions == Positions::NONE {
+            return Err(forbidden(global, Position::Value).into());
+        }
+        let bytes = module.len.saturating_add(name.len).saturating_add(Globals::ENTRY);
+        self.build.budget().memory(bytes)?;
+        let id = self.build.global(module, name)?;
+        self.globals.by_name.insert(spelled, id);
+        self.globals.positions.insert(id, positions);
+        Ok(id)
+    }
+
+    /// Whether the policy lets `callable` stand in `position`.
+    pub(super) fn check(&self, callable: NodeId, position: Position) -> Step {
+        let object = self.build.graph().object(callable);
+        let (named, position) = match object.value() {
+            Value::Global(_) => (object, position),
+            Value::Recipe(recipe) => (recipe.callable(), Position::Computed),
+            Value::Persistent(_) | Value::Extension(_) => return Ok(()),
+            _ => return Err(wrong("something to call", object.kind()).into()),
+        };
+        let positions = self.globals.positions.get(&named.id()).copied();
+        if positions.unwrap_or(self.policy.otherwise()).has(position) {
+            return Ok(());
+        }
+        let anonymous = Global { module: b"<call>", name: b"<result>" };
+        Err(forbidden(named.as_global().unwrap_or(anonymous), position).into())
+    }
+
+    /// Arguments are a tuple, or something that a call would have made one.
+    pub(super) fn check_args(&self, args: NodeId) -> Step {
+        let object = self.build.graph().object(args);
+        match object.value() {
+            Value::Tuple(_) | Value::Recipe(_) => Ok(()),
+            _ => Err(wrong("a tuple of arguments", object.kind()).into()),
+        }
+    }
+
+    /// Keyword arguments are a dict, or something that a call would have made one.
+    pub(super) fn check_kwargs(&self, kwargs: NodeId) -> Step {
+        let object = self.build.graph().object(kwargs);
+        match object.value() {
+            Value::Dict(_) | Value::Recipe(_) => Ok(()),
+            _ => Err(wrong("a dict of keyword arguments", object.kind()).into()),
+        }
+    }
+
+    pub(super) fn reduce(&mut self) -> Step {
+        let args = self.pop()?;
+        let callable = self.pop()?;
+        self.check_args(args)?;
+        self.check(callable, Position::Call)?;
+        let id = self.build.recipe(Make::Reduce, callable, args, NodeId::NONE)?;
+        self.push(id)
+    }
+
+    pub(super) fn new_obj(&mut self, make: Make, args: NodeId, kwargs: NodeId) -> Step {
+        let class = self.pop()?;
+        self.check_args(args)?;
+        if make == Make::NewObjEx {
+            self.check_kwargs(kwargs)?;
+        }
+        self.check(class, Position::Instance)?;
+        let id = self.build.recipe(make, class, args, kwargs)?;
+        self.push(id)
+    }
+
+    pub(super) fn obj(&mut self) -> Step {
+        let height = self.pop_mark()?;
+        let above = self.stack.get(height..).unwrap_or_default();
+        let (&class, args) = above.split_first().ok_or(Kind::Underflow)?;
+        let args = self.build.tuple(args)?;
+        self.check(class, Position::Instance)?;
+        let id = self.build.recipe(Make::Obj, class, args, NodeId::NONE)?;
+        self.replace(height, id)
+    }
+
+    pub(super) fn inst(&mut self, module: &[u8], name: &[u8]) -> Step {
+        let height = self.pop_mark()?;
+        if !module.is_ascii() || !name.is_ascii() {
+            return Err(Kind::BadOperand("the name is not ASCII").into());
+        }
+        let args = self.build.tuple(self.stack.get(height..).unwrap_or_default())?;
+        let class = self.line_global(module, name)?;
+        self.check(class, Position::Instance)?;
+        let id = self.build.recipe(Make::Inst, class, args, NodeId::NONE)?;
+        self.replace(height, id)
+    }
+
+    pub(super) fn set_state(&mut self) -> Step {
+        let state = self.pop()?;
+        let object = self.top()?;
+        match self.build.graph().kind(object) {
+            Some(Node::Recipe(_) | Node::Persistent(_) | Node::Extension(_)) => {}
+            Some(Node::Global(_)) => self.check(object, Position::Target)?,
+            // Nothing to do, so Python does not notice that it could not.
+            _ if self.is_no_state(state) => return Ok(()),
+            _ => {
+                return Err(wrong(
+                    "an object with state",
+                    self.build.graph().object(object).kind(),
+                )
+                .into());
+            }
+        }
+        Ok(self.build.effect(object, EffectKind::State, &[state])?)
+    }
+
+    /// `None`, or `None` and no slots.
+    pub(super) fn is_no_state(&self, state: NodeId) -> bool {
+        let object = self.build.graph().object(state);
+        let parts = object.as_tuple().and_then(Items::array);
+        object.is_none()
+            || parts.is_some_and(|[state, slots]| {
+                state.is_none() && slots.as_dict().is_some_and(Dict::is_empty)
+            })
+    }
+
+    pub(super) fn extension(&mut self, code: i64) -> Step {
+        let known = u32::try_from(code).ok().filter(|&code| code > 0);
+        let Some(code) = known else {
+            return Err(Kind::BadOperand("extension code below 1").into());
+        };
+        match self.policy.extension(code) {
+            Some((module, name)) => {
+                if let Some(&id) = self.globals.by_code.get(&code) {
+                    return self.push(id);
+                }
+                let module = self.build.keep(module.as_bytes())?;
+                let name = self.build.keep(name.as_bytes())?;
+                let id = self.global(module, name)?;
+                self.build.budget().memory(Globals::ENTRY)?;
+                self.globals.by_code.insert(code, id);
+                self.push(id)
+            }
+            None if self.policy.otherwise() == Positions::ALL => self.add(Node::Extension(code)),
+            None => Err(Kind::UnregisteredExtension(code.into()).into()),
+        }
+    }
+}

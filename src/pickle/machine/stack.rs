@@ -1,0 +1,158 @@
+//! The machine's stack and memo, and places of operands in the stream.
+
+use super::{Machine, Step};
+use crate::base::Cursor;
+use crate::pickle::error::Kind;
+use crate::pickle::graph::{Node, NodeId, Span};
+use crate::pickle::opcode::codes;
+
+impl Machine<'_> {
+    #[inline(always)]
+    pub(super) fn push(&mut self, id: NodeId) -> Step {
+        Ok(self.build.budget().push(&mut self.stack, id)?)
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&mut self, node: Node) -> Step {
+        let id = self.build.add(node)?;
+        self.push(id)
+    }
+
+    /// Carries out operations that only push an id which is known already: what was stored in
+    /// the memo, small integers, constants. They are most of most streams, and the way through
+    /// [`visit`](crate::pickle::decode::visit) would take most of their time. Ends, before an
+    /// operation, where there is anything else to do: nothing of it can fail.
+    #[inline(always)]
+    pub(super) fn push_ids(&mut self, cursor: &mut Cursor<'_>) {
+        let mut rest = cursor.rest();
+        while let Some((&opcode, operand)) = rest.split_first()
+            && self.stack.len() < self.stack.capacity()
+        {
+            let Some((id, after)) = self.known_id(opcode, operand) else { break };
+            self.stack.push(id);
+            rest = after;
+        }
+        cursor.leave(rest.len());
+    }
+
+    /// The id that an operation pushes, and what follows the operation.
+    #[inline(always)]
+    fn known_id<'data>(&self, opcode: u8, operand: &'data [u8]) -> Option<(NodeId, &'data [u8])> {
+        let constant = match opcode {
+            codes::BINGET => {
+                let (&index, after) = operand.split_first()?;
+                return Some((self.memo.early(index)?, after));
+            }
+            codes::BININT1 => {
+                let (&value, after) = operand.split_first()?;
+                return Some((NodeId::int(value.into())?, after));
+            }
+            codes::BININT2 => {
+                let (&value, after) = operand.split_first_chunk()?;
+                return Some((NodeId::int(u16::from_le_bytes(value).into())?, after));
+            }
+            codes::BININT => {
+                let (&value, after) = operand.split_first_chunk()?;
+                return Some((NodeId::int(i32::from_le_bytes(value).into())?, after));
+            }
+            codes::NONE => NodeId::NONE,
+            codes::NEWTRUE => NodeId::TRUE,
+            codes::NEWFALSE => NodeId::FALSE,
+            codes::EMPTY_TUPLE => NodeId::EMPTY_TUPLE,
+            _ => return None,
+        };
+        Some((constant, operand))
+    }
+
+    /// The height below which the newest mark lets nothing be taken.
+    #[inline(always)]
+    pub(super) fn fence(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> Step<NodeId> {
+        if self.stack.len() <= self.fence() {
+            return Err(Kind::Underflow.into());
+        }
+        let Some(top) = self.stack.pop() else { return Err(Kind::Underflow.into()) };
+        Ok(top)
+    }
+
+    #[inline(always)]
+    pub(super) fn top(&self) -> Step<NodeId> {
+        match self.stack.last() {
+            Some(&top) if self.stack.len() > self.fence() => Ok(top),
+            _ => Err(Kind::Underflow.into()),
+        }
+    }
+
+    /// The height `n` objects below the top.
+    #[inline(always)]
+    pub(super) fn below_top(&self, n: usize) -> Step<usize> {
+        let height = self.stack.len().checked_sub(n).filter(|&height| height >= self.fence());
+        height.ok_or_else(|| Kind::Underflow.into())
+    }
+
+    /// The object right below `height`, which no mark protects.
+    #[inline(always)]
+    pub(super) fn below(&self, height: usize) -> Step<NodeId> {
+        let at = height.checked_sub(1).filter(|&at| at >= self.fence());
+        at.and_then(|at| self.stack.get(at)).copied().ok_or_else(|| Kind::Underflow.into())
+    }
+
+    #[inline(always)]
+    pub(super) fn pop_mark(&mut self) -> Step<usize> {
+        self.marks.pop().ok_or_else(|| Kind::NoMark.into())
+    }
+
+    /// POP takes a mark if nothing stands above it.
+    pub(super) fn pop_any(&mut self) -> Step {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    #[inline(always)]
+    pub(super) fn above(&self, height: usize) -> &[NodeId] {
+        self.stack.get(height..).unwrap_or_default()
+    }
+
+    /// Puts `id` in the place of everything above `height`.
+    #[inline(always)]
+    pub(super) fn replace(&mut self, height: usize, id: NodeId) -> Step {
+        self.stack.truncate(height);
+        self.push(id)
+    }
+
+    // The memo.
+
+    #[inline(always)]
+    pub(super) fn get(&mut self, index: u64) -> Step {
+        let Some(id) = self.memo.get(index) else { return Err(Kind::NotInMemo(index).into()) };
+        self.push(id)
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, index: u64) -> Step {
+        let top = self.top()?;
+        Ok(self.memo.put(index, top, self.build.budget())?)
+    }
+
+    // Places in the stream.
+
+    /// The span of an operand that ends where the operation ends.
+    #[inline(always)]
+    pub(super) fn span(&self, bytes: &[u8]) -> Span {
+        let len = bytes.len() as u64;
+        Span { start: (self.end as u64).saturating_sub(len), len, decoded: false }
+    }
+
+    /// The span of a line operand: its newline ends the operation.
+    pub(super) fn line_span(&self, line: &[u8]) -> Span {
+        let Span { start, len, decoded } = self.span(line);
+        Span { start: start.saturating_sub(1), len, decoded }
+    }
+}

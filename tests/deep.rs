@@ -10,7 +10,10 @@
     reason = "a test fails by panicking"
 )]
 
-use depickle::pickle::{Annotated, Graph, Keys, Object, Policy, assemble, disassemble, run};
+use depickle::pickle::{
+    Annotated, Encoder, Graph, GraphBuilder, Keys, Object, Policy, assemble, difference,
+    disassemble, run,
+};
 use depickle::python::{json, show};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -45,6 +48,23 @@ fn everything(stream: &[u8]) {
     assert!(shown.len() < 100_000);
     Keys::new().key(root, &mut budget()).unwrap();
     drop(graph.clone());
+    written_again(root);
+}
+
+/// Writes a graph in every protocol, reads that, copies it.
+fn written_again(root: Object) {
+    for protocol in 0..=5 {
+        let written = Encoder::new(protocol).to_vec(root, &mut budget()).unwrap();
+        let again = graph(written);
+        let found = difference(root, again.root().unwrap(), &mut budget()).unwrap();
+        // What has no operation in a protocol is spelled as a call there.
+        assert!(protocol < 4 || found.is_none(), "{found:?}");
+    }
+    let mut budget = budget();
+    let mut build = GraphBuilder::new(&mut budget);
+    let copy = build.copy(root).unwrap();
+    let copied = build.finish(copy);
+    assert_eq!(difference(root, copied.root().unwrap(), &mut self::budget()).unwrap(), None);
 }
 
 fn as_json(root: Object) -> usize {
@@ -109,6 +129,7 @@ fn a_list_that_holds_itself_a_million_times() {
     on_a_small_stack(move || {
         let graph = graph(stream);
         assert!(as_json(graph.root().unwrap()) < 12 * DEEP);
+        written_again(graph.root().unwrap());
     });
 }
 

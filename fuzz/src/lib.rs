@@ -6,7 +6,7 @@ use depickle::torch::{Checkpoint, Error, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
 /// Memory that a stream may take (bytes): for each of its own, and whatever its size.
-const BYTES_PER_BYTE: u64 = 640;
+const BYTES_PER_BYTE: u64 = 100;
 const BYTES_ANYWAY: u64 = 4 << 10;
 
 /// Decoding moves forward, ends, and says the same from the middle on.

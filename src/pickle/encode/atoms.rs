@@ -1,13 +1,15 @@
 //! Values without parts, and the memo: what they look like in each protocol.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
 
+use super::count::Uses;
 use super::error::EncodeError;
 use super::out::Out;
 use super::write::{Builtin, full};
 use crate::base::Budget;
 use crate::pickle::digits;
+use crate::pickle::graph::{Graph, Node, NodeId, Place};
 use crate::pickle::opcode::codes;
 use crate::pickle::text::shortest;
 
@@ -48,6 +50,32 @@ impl<'sink> Atoms<'sink> {
         Ok(self.out.finish()?)
     }
 
+    /// Writes a number, a constant, or an object that is in the memo. False if it is none of
+    /// these, with nothing written.
+    #[inline(always)]
+    pub(super) fn plain(&mut self, graph: &Graph, uses: &Uses, id: NodeId) -> io::Result<bool> {
+        self.out.boundary()?;
+        match id.place() {
+            Place::Int(value) => self.int(value.into()),
+            Place::None => self.out.byte(codes::NONE),
+            Place::Bool(value) => self.bool(value),
+            Place::EmptyTuple => self.empty_tuple(),
+            Place::Arena(index) => {
+                let met = uses.met.get(index).copied().unwrap_or_default();
+                if let Some(place) = met.checked_sub(Uses::FIRST) {
+                    self.get(place);
+                    return Ok(true);
+                }
+                match graph.number(id) {
+                    Some(Node::Float(value)) => self.float(value),
+                    Some(Node::Int(value)) => self.int(value),
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
     // The memo.
 
     pub(super) const fn stored(&self) -> u32 {
@@ -72,7 +100,7 @@ impl<'sink> Atoms<'sink> {
         if self.all { self.put().map(drop) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&mut self, place: u32) {
         match u8::try_from(place) {
             _ if self.protocol == 0 => self.line(codes::GET, place.to_string().as_bytes()),
@@ -91,23 +119,28 @@ impl<'sink> Atoms<'sink> {
 
     // Numbers.
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn int(&mut self, value: i64) {
-        match (i32::try_from(value), u16::try_from(value), u8::try_from(value)) {
+        match value {
             _ if self.protocol == 0 => self.int_line(value),
-            (_, _, Ok(value)) => self.out.op(codes::BININT1, [value]),
-            (_, Ok(value), _) => self.out.op(codes::BININT2, value.to_le_bytes()),
-            (Ok(value), ..) => self.out.op(codes::BININT, value.to_le_bytes()),
-            _ if self.protocol == 1 => self.int_line(value),
-            _ => {
-                let bytes = value.to_le_bytes();
-                let bytes = shortest(&bytes);
-                self.out.op(codes::LONG1, [u8::try_from(bytes.len()).unwrap_or_default()]);
-                self.out.bytes(bytes);
+            0..=0xff => self.out.op(codes::BININT1, low::<1>(value)),
+            0x100..=0xffff => self.out.op(codes::BININT2, low::<2>(value)),
+            -0x8000_0000..=-1 | 0x1_0000..=0x7fff_ffff => {
+                self.out.op(codes::BININT, low::<4>(value));
             }
+            _ if self.protocol == 1 => self.int_line(value),
+            _ => self.long1(value),
         }
     }
 
+    fn long1(&mut self, value: i64) {
+        let bytes = value.to_le_bytes();
+        let bytes = shortest(&bytes);
+        self.out.op(codes::LONG1, [u8::try_from(bytes.len()).unwrap_or_default()]);
+        self.out.bytes(bytes);
+    }
+
+    #[cold]
     fn int_line(&mut self, value: i64) {
         if i32::try_from(value).is_ok() {
             self.line(codes::INT, value.to_string().as_bytes());
@@ -130,6 +163,7 @@ impl<'sink> Atoms<'sink> {
         }
     }
 
+    #[inline]
     pub(super) fn float(&mut self, value: f64) {
         if self.protocol == 0 {
             self.line(codes::FLOAT, digits::float(value).as_bytes());
@@ -149,6 +183,7 @@ impl<'sink> Atoms<'sink> {
 
     // Texts and bytes.
 
+    #[inline(never)]
     pub(super) fn line(&mut self, op: u8, text: &[u8]) {
         self.out.byte(op);
         self.out.bytes(text);
@@ -420,4 +455,11 @@ impl<'sink> Atoms<'sink> {
         self.builtins.push((name, place));
         Ok(())
     }
+}
+
+/// The low bytes of an integer that has no others.
+#[inline(always)]
+fn low<const N: usize>(value: i64) -> [u8; N] {
+    let bytes = value.to_le_bytes();
+    std::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
 }

@@ -23,6 +23,25 @@ impl Uses {
     pub(super) const FIRST: u32 = 3;
     /// Added while the parts of what is made after them are being looked at.
     const OPEN: u32 = 1 << 31;
+
+    /// Counts objects up to the first that was not met before and has parts.
+    #[inline]
+    fn next_new(&mut self, graph: &Graph, ids: &mut Iter<'_, NodeId>) -> Option<(NodeId, usize)> {
+        for &id in ids {
+            let Place::Arena(index) = id.place() else { continue };
+            let Some(met) = self.met.get_mut(index) else { continue };
+            if *met == 0 {
+                *met = Self::ONCE;
+                if graph.has_parts(id) {
+                    return Some((id, index));
+                }
+            } else {
+                self.knot |= *met & Self::OPEN != 0;
+                *met = Self::AGAIN | *met & Self::OPEN;
+            }
+        }
+        None
+    }
 }
 
 /// What is left to look at, the next on top.
@@ -53,17 +72,19 @@ pub(super) fn count(
     met.resize(graph.len(), 0);
     let uses = Uses { met, knot: false };
     let mut count = Count { graph, protocol, budget, uses, todo: Vec::new() };
-    count.meet(root)?;
+    count.push(Step::Id(root))?;
     while let Some(step) = count.todo.last_mut() {
         match step {
-            Step::Ids(ids) => match ids.next() {
-                Some(&id) => count.meet(id)?,
+            Step::Ids(ids) => match count.uses.next_new(graph, ids) {
+                Some((id, index)) => count.open(id, index)?,
                 None => drop(count.todo.pop()),
             },
             Step::Id(id) => {
-                let id = *id;
+                let ids = [*id];
                 count.todo.pop();
-                count.meet(id)?;
+                if let Some((id, index)) = count.uses.next_new(graph, &mut ids.iter()) {
+                    count.open(id, index)?;
+                }
             }
             Step::Effects(index) => {
                 let index = *index;
@@ -82,23 +103,6 @@ pub(super) fn count(
 }
 
 impl<'graph> Count<'graph, '_> {
-    #[inline]
-    fn meet(&mut self, id: NodeId) -> Result<(), Exceeded> {
-        let Place::Arena(index) = id.place() else { return Ok(()) };
-        let Some(met) = self.uses.met.get_mut(index) else { return Ok(()) };
-        match *met {
-            0 => {
-                *met = Uses::ONCE;
-                self.open(id, index)
-            }
-            met_before => {
-                self.uses.knot |= met_before & Uses::OPEN != 0;
-                *met = Uses::AGAIN | met_before & Uses::OPEN;
-                Ok(())
-            }
-        }
-    }
-
     /// Looks into an object for the first time.
     fn open(&mut self, id: NodeId, index: usize) -> Result<(), Exceeded> {
         let graph = self.graph;

@@ -41,10 +41,19 @@ impl<'sink> Out<'sink> {
     }
 
     /// An opcode with an operand of fixed size.
-    #[inline]
+    #[inline(always)]
     pub(super) fn op<const N: usize>(&mut self, opcode: u8, operand: [u8; N]) {
-        self.buffer.push(opcode);
-        self.buffer.extend_from_slice(&operand);
+        /// No operand of fixed size has more.
+        const MOST: usize = 9;
+        const { assert!(N <= MOST, "an operand fits") }
+        // Moved as one word and cut afterwards: one look at the room instead of two.
+        let mut word = [opcode; MOST];
+        for (to, from) in word.iter_mut().skip(1).zip(operand) {
+            *to = from;
+        }
+        let len = self.buffer.len().saturating_add(N).saturating_add(1);
+        self.buffer.extend_from_slice(&word);
+        self.buffer.truncate(len);
     }
 
     /// An object begins: a full frame ends here.

@@ -1,7 +1,7 @@
 //! Walks a graph in the order Python's pickler does, on a stack of its own.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::slice::Iter;
 
 use super::atoms::Atoms;
@@ -96,6 +96,8 @@ struct Items<'graph> {
 
 enum Next {
     Value(NodeId),
+    /// Values, without anything before them.
+    Values,
     Op(u8),
     End,
 }
@@ -115,13 +117,17 @@ impl<'graph> Items<'graph> {
         Self { ids, unit, batch: Self::BATCH, single, one, many, left: 0, open: false }
     }
 
+    /// The next operation between values, or value; what can be written at once is.
     #[inline]
-    fn next(&mut self) -> Next {
-        if self.left > 0 {
+    fn next(&mut self, mut written: impl FnMut(NodeId) -> io::Result<bool>) -> io::Result<Next> {
+        while self.left > 0 {
             self.left = self.left.saturating_sub(1);
-            return self.ids.next().map_or(Next::End, |&id| Next::Value(id));
+            let Some(&id) = self.ids.next() else { return Ok(Next::End) };
+            if !written(id)? {
+                return Ok(Next::Value(id));
+            }
         }
-        self.turn()
+        Ok(self.turn())
     }
 
     /// Between two batches.
@@ -135,8 +141,8 @@ impl<'graph> Items<'graph> {
         }
         self.open = true;
         if self.single {
-            self.left = self.unit.saturating_sub(1);
-            return self.ids.next().map_or(Next::End, |&id| Next::Value(id));
+            self.left = self.unit;
+            return Next::Values;
         }
         self.left = self.ids.len().min(self.batch.saturating_mul(self.unit));
         Next::Op(codes::MARK)
@@ -179,13 +185,18 @@ impl<'graph> Writer<'graph, '_> {
     const ENTRY: u64 = 48;
 
     fn run(&mut self) -> Done {
+        let graph = self.graph;
         while let Some(step) = self.todo.last_mut() {
             match step {
-                Step::Items(items) => match items.next() {
-                    Next::Value(id) => self.value(id)?,
-                    Next::Op(op) => self.atoms.out.byte(op),
-                    Next::End => drop(self.todo.pop()),
-                },
+                Step::Items(items) => {
+                    let (atoms, uses) = (&mut self.atoms, &self.uses);
+                    match items.next(|id| atoms.plain(graph, uses, id))? {
+                        Next::Value(id) => self.part(id)?,
+                        Next::Values => {}
+                        Next::Op(op) => self.atoms.out.byte(op),
+                        Next::End => drop(self.todo.pop()),
+                    }
+                }
                 Step::Run(ids) => match ids.next() {
                     Some(&id) => self.value(id)?,
                     None => drop(self.todo.pop()),
@@ -214,40 +225,16 @@ impl<'graph> Writer<'graph, '_> {
         }
     }
 
-    #[inline]
     fn value(&mut self, id: NodeId) -> Done {
-        self.atoms.out.boundary()?;
-        match id.place() {
-            Place::Int(value) => self.atoms.int(value.into()),
-            Place::None => self.atoms.out.byte(codes::NONE),
-            Place::Bool(value) => self.atoms.bool(value),
-            Place::EmptyTuple => self.atoms.empty_tuple(),
-            Place::Arena(index) => return self.arena(id, index),
-        }
-        Ok(())
+        if self.atoms.plain(self.graph, &self.uses, id)? { Ok(()) } else { self.part(id) }
     }
 
-    #[inline]
-    fn arena(&mut self, id: NodeId, index: usize) -> Done {
-        let Some(node) = self.graph.kind(id) else { return Ok(()) };
-        match node {
-            Node::Int(value) => self.atoms.int(value),
-            Node::Float(value) => self.atoms.float(value),
-            _ => {
-                let met = self.uses.met.get(index).copied().unwrap_or_default();
-                if let Some(place) = met.checked_sub(Uses::FIRST) {
-                    self.atoms.get(place);
-                    return Ok(());
-                }
-                return self.first(id, index, node);
-            }
-        }
-        Ok(())
-    }
-
-    /// An object that is not in the memo.
-    fn first(&mut self, id: NodeId, index: usize, node: Node) -> Done {
+    /// An object that is neither plain nor in the memo.
+    fn part(&mut self, id: NodeId) -> Done {
         let (graph, protocol) = (self.graph, self.options.protocol);
+        let (Place::Arena(index), Some(node)) = (id.place(), graph.kind(id)) else {
+            return Ok(());
+        };
         match node {
             Node::Text(span) => self.atoms.text(graph.bytes(span)),
             Node::Str8(span) => self.atoms.str8(graph.bytes(span)),

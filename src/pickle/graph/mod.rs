@@ -182,6 +182,18 @@ impl Graph {
         self.node(id).map(Packed::unpack)
     }
 
+    /// The node of an id, if it is a number.
+    #[inline]
+    pub(crate) fn number(&self, id: NodeId) -> Option<Node> {
+        self.node(id)?.number()
+    }
+
+    /// Whether an object refers to others, or something was done to it.
+    #[inline]
+    pub(crate) fn has_parts(&self, id: NodeId) -> bool {
+        self.node(id).is_some_and(Packed::has_parts) || !self.aside.is_empty()
+    }
+
     #[inline]
     fn node(&self, id: NodeId) -> Option<Packed> {
         match id.place() {

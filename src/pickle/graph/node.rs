@@ -142,6 +142,15 @@ tags! {
     TUPLE = 7, FROZEN_SET = 8, LIST = 9, SET = 10, DICT = 11, GLOBAL = 12, RECIPE = 13,
     PERSISTENT = 14, EXTENSION = 15, BUFFER = 16, UNHASHABLE_TUPLE = 17,
 }
+/// Bits by tag: what refers to others.
+const PARTS: u32 = 1 << TUPLE
+    | 1 << UNHASHABLE_TUPLE
+    | 1 << FROZEN_SET
+    | 1 << LIST
+    | 1 << SET
+    | 1 << DICT
+    | 1 << RECIPE
+    | 1 << PERSISTENT;
 /// Bits by tag: what Python cannot hash.
 const UNHASHABLE: u32 = 1 << LIST | 1 << SET | 1 << DICT | 1 << BYTE_ARRAY | 1 << UNHASHABLE_TUPLE;
 /// Added to the tag of a span that lies among the unescaped strings.
@@ -192,6 +201,24 @@ impl Packed {
     #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
     pub(crate) const fn is_hashable(self) -> bool {
         UNHASHABLE >> (self.head as u8 & 31) & 1 == 0
+    }
+
+    /// The number, if it is one.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
+    pub(crate) const fn number(self) -> Option<Node> {
+        match self.head as u8 {
+            INT => Some(Node::Int(self.body.cast_signed())),
+            FLOAT => Some(Node::Float(f64::from_bits(self.body))),
+            _ => None,
+        }
+    }
+
+    /// Whether it refers to others.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]
+    pub(crate) const fn has_parts(self) -> bool {
+        PARTS >> (self.head as u8 & 31) & 1 != 0
     }
 
     /// Where a dict keeps its items, if it is one.

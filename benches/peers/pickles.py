@@ -2,6 +2,7 @@
 
 Usage: pickles.py make FOLDER
        pickles.py NAME load|dump PATH    (milliseconds and peak KiB, as the Rust readers print them)
+       pickles.py serve load|dump PATH   (a number of rounds a line in, their seconds out)
 """
 
 import gc
@@ -66,6 +67,15 @@ def timed(work):
     return (time.perf_counter() - start) * 1e3
 
 
+def serve(run):
+    for line in sys.stdin:
+        rounds = range(int(line))
+        start = time.perf_counter()
+        for _ in rounds:
+            run()
+        print(time.perf_counter() - start, flush=True)
+
+
 def main():
     name, work, path = sys.argv[1:]
     data = pathlib.Path(path).read_bytes()
@@ -79,6 +89,8 @@ def main():
     if work == "dump":
         value = load()
         run = lambda: pickle.dumps(value, protocol=4)
+    if name == "serve":
+        return serve(run)
     run()
     print(timed(run), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 

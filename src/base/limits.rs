@@ -234,8 +234,11 @@ impl Budget {
     }
 
     /// Makes room for `more` items, at least doubling, so that growth costs O(1) an item.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
     #[cold]
-    fn grow<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Exceeded> {
+    pub fn grow<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Exceeded> {
         let now = vec.capacity();
         let wanted = now.saturating_mul(2).max(vec.len().saturating_add(more));
         let bytes = (wanted.saturating_sub(now) as u64).saturating_mul(size_of::<T>() as u64);
@@ -246,7 +249,7 @@ impl Budget {
             ceiling: self.memory.saturating_sub(bytes),
         })?;
         #[cfg(all(feature = "mmap", target_os = "linux"))]
-        super::map::prefer_large_pages(vec.spare_capacity_mut());
+        super::map::prefer_large_pages(vec);
         Ok(())
     }
 

@@ -3,8 +3,6 @@
 
 use std::fs::File;
 use std::io;
-#[cfg(target_os = "linux")]
-use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 
@@ -28,24 +26,29 @@ pub fn map(file: &File) -> io::Result<Bytes> {
     Ok(Bytes::from_owner(map))
 }
 
-/// Asks for large pages under room that is about to be filled, if it is worth it. The first
+/// Asks for large pages under a vector that is about to be filled, if it is worth it. The first
 /// touch of small ones, 4 KiB each, costs as much as half of all else that reading does.
 ///
-/// Only whole large pages inside the room are asked for, so what is held may grow by less than
-/// one of them. Where the system has none to give, nothing changes.
+/// What is held may grow by less than one large page, 2 MiB as a rule. Where the system has none
+/// to give, nothing changes.
 #[cfg(target_os = "linux")]
-pub(super) fn prefer_large_pages<T>(room: &mut [MaybeUninit<T>]) {
-    /// On x86-64, and on ARM with pages of 4 KiB.
-    const LARGE: usize = 2 << 20;
-    let start = room.as_mut_ptr().cast::<std::ffi::c_void>();
-    let before = start.align_offset(LARGE);
-    let whole = size_of_val(room).saturating_sub(before) / LARGE;
-    if whole < 2 {
+pub(super) fn prefer_large_pages<T>(vec: &mut Vec<T>) {
+    /// Below it, large pages are no gain (bytes).
+    const WORTH_IT: usize = 4 << 20;
+    let bytes = vec.capacity().saturating_mul(size_of::<T>());
+    if bytes < WORTH_IT {
         return;
     }
-    let (start, len) = (start.wrapping_byte_add(before), whole.saturating_mul(LARGE));
-    // SAFETY: the range lies inside the room, which is borrowed exclusively; this advice
-    // changes neither what the memory holds nor whether it may be accessed.
-    // That it fails only means that pages stay small.
-    let _ = unsafe { rustix::mm::madvise(start, len, rustix::mm::Advice::LinuxHugepage) };
+    // From the beginning of its first page to the end of its last: the allocator maps what is
+    // so large by itself, and could not move a mapping of which only a part was advised.
+    let page = rustix::param::page_size();
+    let start = vec.as_mut_ptr().cast::<std::ffi::c_void>();
+    let before = start.addr() % page;
+    let len = bytes.saturating_add(before).next_multiple_of(page);
+    // SAFETY: this advice changes neither what memory holds nor whether it may be accessed, be
+    // it the vector's or, at either end of its pages, somebody else's. All of it is mapped,
+    // since the vector lies in each of the pages. That it fails only means that pages stay small.
+    let _ = unsafe {
+        rustix::mm::madvise(start.wrapping_byte_sub(before), len, rustix::mm::Advice::LinuxHugepage)
+    };
 }

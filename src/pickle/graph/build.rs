@@ -25,6 +25,21 @@ impl<'budget> Builder<'budget> {
         Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0 }
     }
 
+    /// Makes room for what a long stream will fill anyway: twice as many bytes as it has, for
+    /// the nodes and for the pool. Room that is not used takes no memory.
+    pub(crate) fn expect(&mut self, stream: usize) -> Result<(), Exceeded> {
+        /// From here on, growing step by step costs time that shows (bytes).
+        const LONG: usize = 2 << 20;
+        /// From here on, it hardly does: each step is as large as all before.
+        const MOST: usize = 64 << 20;
+        if stream < LONG {
+            return Ok(());
+        }
+        let room = stream.saturating_mul(2).min(MOST);
+        self.budget.grow(&mut self.graph.nodes, room / size_of::<Packed>())?;
+        self.budget.grow(&mut self.graph.pool, room / size_of::<NodeId>())
+    }
+
     pub(crate) fn finish(self) -> Graph {
         self.graph
     }

@@ -43,7 +43,7 @@ pub(super) fn prefer_large_pages<T>(vec: &mut Vec<T>) {
     // so large by itself, and could not move a mapping of which only a part was advised.
     let page = rustix::param::page_size();
     let start = vec.as_mut_ptr().cast::<std::ffi::c_void>();
-    let before = start.addr() % page;
+    let before = start.addr().checked_rem(page).unwrap_or_default();
     let len = bytes.saturating_add(before).next_multiple_of(page);
     // SAFETY: this advice changes neither what memory holds nor whether it may be accessed, be
     // it the vector's or, at either end of its pages, somebody else's. All of it is mapped,

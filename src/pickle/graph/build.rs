@@ -36,8 +36,8 @@ impl<'budget> Builder<'budget> {
             return Ok(());
         }
         let room = stream.saturating_mul(2).min(MOST);
-        self.budget.grow(&mut self.graph.nodes, room / size_of::<Packed>())?;
-        self.budget.grow(&mut self.graph.pool, room / size_of::<NodeId>())
+        self.budget.grow(&mut self.graph.nodes, room >> size_of::<Packed>().ilog2())?;
+        self.budget.grow(&mut self.graph.pool, room >> size_of::<NodeId>().ilog2())
     }
 
     pub(crate) fn finish(self) -> Graph {

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+#[cfg(feature = "python")]
 use super::BigInt;
 
 /// `repr` of a `float`: the shortest digits that read back the same, an exponent below
@@ -14,6 +15,10 @@ use super::BigInt;
 /// assert_eq!(depickle::python::literal::float(1e15), "1000000000000000.0");
 /// ```
 #[must_use]
+#[cfg_attr(
+    not(feature = "python"),
+    expect(unreachable_pub, reason = "exported by the python layer")
+)]
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return String::from("nan");
@@ -40,6 +45,7 @@ pub fn float(value: f64) -> String {
 }
 
 /// `repr` of an `int` of any size. Above 4,300 digits, where Python refuses, hexadecimal.
+#[cfg(feature = "python")]
 #[must_use]
 pub fn big_int(value: BigInt) -> String {
     big_int_of(value.as_le_bytes())

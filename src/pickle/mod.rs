@@ -14,6 +14,7 @@ mod machine;
 mod memo;
 mod opcode;
 mod policy;
+mod streams;
 mod text;
 mod trace;
 
@@ -29,4 +30,5 @@ pub use graph::{
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};
 pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};
+pub use streams::{Part, Streams};
 pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};

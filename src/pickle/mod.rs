@@ -26,6 +26,7 @@ pub use error::{Error, Kind};
 pub use graph::{
     BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder, Items,
     Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value, difference,
+    run_with_buffers,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};

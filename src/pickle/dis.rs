@@ -70,6 +70,7 @@ impl<'data> Disassembly<'data> {
     }
 
     /// The line that spells these bytes, whatever they are.
+    #[must_use]
     pub fn raw(bytes: &'data [u8]) -> impl fmt::Display + 'data {
         struct Raw<'data>(&'data [u8]);
         impl fmt::Display for Raw<'_> {
@@ -134,6 +135,7 @@ impl fmt::Display for Line<'_> {
 impl Line<'_> {
     /// The operand as the assembler reads it; nothing if there is none. What is written of it
     /// is all that it costs.
+    #[must_use]
     pub fn operand(&self) -> impl fmt::Display {
         struct Operand<'line>(&'line Line<'line>);
         impl fmt::Display for Operand<'_> {

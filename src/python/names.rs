@@ -60,7 +60,7 @@ pub const fn encoder(protocol: u8) -> Encoder {
 /// Python 2's name of a global of Python 3, as CPython writes it below protocol 3; none if it
 /// is no other. An [`Encoder::rename`].
 #[must_use]
-pub fn python2(global: Global<'_>) -> Option<(Box<[u8]>, Box<[u8]>)> {
+pub fn python2(global: Global<'_>) -> Renamed {
     let (module, name) = spelled(global)?;
     // What is in Python 2's words already is read in Python 3's first.
     let today = to_python3(module, name).unwrap_or((module, name));
@@ -70,7 +70,7 @@ pub fn python2(global: Global<'_>) -> Option<(Box<[u8]>, Box<[u8]>)> {
 /// Python 3's name of a global of Python 2, as CPython reads it below protocol 3; none if it
 /// is no other. An [`Encoder::rename`].
 #[must_use]
-pub fn python3(global: Global<'_>) -> Option<(Box<[u8]>, Box<[u8]>)> {
+pub fn python3(global: Global<'_>) -> Renamed {
     let (module, name) = spelled(global)?;
     renamed(global, to_python3(module, name)?)
 }
@@ -79,7 +79,7 @@ fn spelled(global: Global<'_>) -> Option<(&str, &str)> {
     Some((std::str::from_utf8(global.module).ok()?, std::str::from_utf8(global.name).ok()?))
 }
 
-fn renamed(global: Global<'_>, (module, name): (&str, &str)) -> Option<(Box<[u8]>, Box<[u8]>)> {
+fn renamed(global: Global<'_>, (module, name): (&str, &str)) -> Renamed {
     let (module, name) = (module.as_bytes(), name.as_bytes());
     (module != global.module || name != global.name).then(|| (module.into(), name.into()))
 }
@@ -155,6 +155,9 @@ fn older_modules(module: &str) -> impl Iterator<Item = String> {
 pub(crate) fn is_builtins(module: &[u8]) -> bool {
     matches!(module, b"builtins" | b"__builtin__")
 }
+
+/// Module and name, if they are others than before.
+type Renamed = Option<(Box<[u8]>, Box<[u8]>)>;
 
 /// Module and name.
 type Spelling = (&'static str, &'static str);

@@ -65,10 +65,15 @@ pub(crate) fn run(args: &Dis) -> Result<Answer, Failure> {
     let policy = args.extension.iter().fold(Policy::inspect(), |policy, extension| {
         policy.with_extension(extension.code, &extension.module, &extension.name)
     });
-    let mut out = BufWriter::new(anstream::stdout().lock());
+    let stdout = anstream::stdout().lock();
+    let coloured = stdout.current_choice() != anstream::ColorChoice::Never;
+    // To look for colours takes longer than all else.
+    let out: Box<dyn Write> =
+        if coloured { Box::new(stdout) } else { Box::new(stdout.into_inner()) };
+    let mut out = BufWriter::with_capacity(64 << 10, out);
     let teller: Box<dyn Teller + '_> = match Form::new(args.json, args.jsonl) {
         _ if args.asm => return assembly(args, &*source, &limits, &mut out),
-        Form::Text => Box::new(Listing::new(&mut out)),
+        Form::Text => Box::new(Listing::new(&mut out, coloured)),
         form => Box::new(Records::new(&mut out, form, &path)),
     };
     let mut walk = Walk { args, limits: &limits, policy, teller, errors: Vec::new(), found: false };

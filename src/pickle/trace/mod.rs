@@ -113,7 +113,7 @@ struct Taken {
 const SHORT_LINE: usize = 256;
 const SHORT: &str = "the stack holds too little";
 
-impl<'data, 'policy> Trace<'data, 'policy> {
+impl<'data> Trace<'data, '_> {
     fn new(bytes: &'data [u8], base: FileOffset) -> Self {
         Self {
             slots: Slots::new(bytes),

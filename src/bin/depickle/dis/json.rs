@@ -64,7 +64,8 @@ impl Teller for Records<'_> {
                 "verdict": named.verdict.name(),
             })
         });
-        write!(self.out, ",\"global\":{}", Value::from(global))?;
+        let global = Value::from(global);
+        write!(self.out, ",\"global\":{global}")?;
         let breaks = pickle.broken.as_ref().filter(|why| why.offset() == line.line.offset);
         let error = breaks.map(|why| why.kind().to_string());
         let error = error.or_else(|| note.problem.map(str::to_owned));

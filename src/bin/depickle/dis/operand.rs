@@ -23,6 +23,13 @@ pub(super) fn write(line: &Line, op: Op, out: &mut dyn Write) -> io::Result<()> 
         Op::Ext4(code) => write!(out, "{code}"),
         Op::LongBinGet(index) | Op::LongBinPut(index) => write!(out, "{index}"),
         Op::BinInt1(value) => write!(out, "{value}"),
+        Op::BinInt2(value) => write!(out, "{value}"),
+        Op::BinInt(value) => write!(out, "{value}"),
+        Op::BinUnicode(bytes) | Op::ShortBinUnicode(bytes) | Op::BinUnicode8(bytes)
+            if std::str::from_utf8(bytes).is_ok() =>
+        {
+            out.write_all(text(bytes).as_bytes())
+        }
         // Any integer that a number of JSON does not hold is tagged.
         Op::Frame(len) if len > 1 << 53 => write!(out, "{{\"$int\":\"{len}\"}}"),
         Op::Frame(len) => write!(out, "{len}"),

@@ -12,17 +12,29 @@ use crate::output::{human, printable};
 
 pub(super) struct Listing<'run> {
     out: &'run mut dyn Write,
+    styles: Styles,
     begun: bool,
 }
 
-const BOLD: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
-const RED: Style = AnsiColor::Red.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// All empty where no colours are wanted.
+#[derive(Clone, Copy, Default)]
+struct Styles {
+    bold: Style,
+    faint: Style,
+    red: Style,
+    yellow: Style,
+}
 
 impl<'run> Listing<'run> {
-    pub(super) fn new(out: &'run mut dyn Write) -> Self {
-        Self { out, begun: false }
+    pub(super) fn new(out: &'run mut dyn Write, coloured: bool) -> Self {
+        let styles = Styles {
+            bold: Style::new().bold(),
+            faint: Style::new().dimmed(),
+            red: AnsiColor::Red.on_default().bold(),
+            yellow: AnsiColor::Yellow.on_default(),
+        };
+        let styles = if coloured { styles } else { Styles::default() };
+        Self { out, styles, begun: false }
     }
 }
 
@@ -39,32 +51,34 @@ impl Teller for Listing<'_> {
             pickle.at.to_string()
         };
         let head = format!("{member}pickle {} at {place}", pickle.index);
-        writeln!(self.out, "{BOLD}{}{BOLD:#}", printable(&head))
+        let bold = self.styles.bold;
+        writeln!(self.out, "{bold}{}{bold:#}", printable(&head))
     }
 
     fn line(&mut self, pickle: &Pickle, line: &AnnotatedLine) -> io::Result<()> {
         let Content::Op(op) = line.line.content else { return Ok(()) };
+        let Styles { faint, red, .. } = self.styles;
         let marks = line.note.marks.saturating_sub(usize::from(op == Op::Mark));
         let indent = "  ".repeat(marks.min(MOST_INDENT));
         let operand = clipped(&line.line.operand());
         let opcode = op.opcode();
         let what = format!("{indent}{opcode}{operand}");
         write!(self.out, "{:>8}: {:02x} {what:<WIDTH$}", line.line.offset.0, opcode.byte())?;
-        write!(self.out, "{FAINT} ; stack {}", line.note.depth)?;
+        write!(self.out, "{faint} ; stack {}", line.note.depth)?;
         if line.note.marks > 0 {
             write!(self.out, ", marks {}", line.note.marks)?;
         }
         if let Some((index, thing)) = &line.note.memo {
             write!(self.out, ", memo {index} = {thing}")?;
         }
-        write!(self.out, "{FAINT:#}")?;
+        write!(self.out, "{faint:#}")?;
         if let Some(named) = Named::of(line) {
             self.global(&named)?;
         }
         let breaks = pickle.broken.as_ref().filter(|why| why.offset() == line.line.offset);
         match (breaks, line.note.problem) {
-            (Some(why), _) => write!(self.out, ", {RED}! breaks here: {}{RED:#}", why.kind())?,
-            (_, Some(problem)) => write!(self.out, ", {RED}! {problem}{RED:#}")?,
+            (Some(why), _) => write!(self.out, ", {red}! breaks here: {}{red:#}", why.kind())?,
+            (_, Some(problem)) => write!(self.out, ", {red}! {problem}{red:#}")?,
             _ => {}
         }
         writeln!(self.out)
@@ -72,20 +86,21 @@ impl Teller for Listing<'_> {
 
     fn other(&mut self, pickle: &Pickle, other: &Other) -> io::Result<()> {
         let (at, len) = (other.at.0, other.len);
+        let Styles { red, yellow, .. } = self.styles;
         match other.what {
             What::Storages => {
                 writeln!(self.out, "\n{at:>8}: {len} bytes of storages follow ({})", human(len))
             }
             What::Rest => writeln!(
                 self.out,
-                "\n{at:>8}: {YELLOW}{len} bytes follow that are no pickle:{YELLOW:#} {}",
+                "\n{at:>8}: {yellow}{len} bytes follow that are no pickle:{yellow:#} {}",
                 head(other.head)
             ),
             What::Undecodable => {
                 let why =
                     pickle.broken.as_ref().map_or(String::new(), |why| why.kind().to_string());
                 let head = head(other.head);
-                writeln!(self.out, "{at:>8}: {RED}! breaks here: {why}{RED:#}; {len} bytes: {head}")
+                writeln!(self.out, "{at:>8}: {red}! breaks here: {why}{red:#}; {len} bytes: {head}")
             }
         }
     }
@@ -104,12 +119,13 @@ impl Listing<'_> {
             _ => "global",
         };
         let name = clipped(&named.full_name());
+        let Styles { red, yellow, .. } = self.styles;
         match named.verdict {
             Verdict::Whitelisted => write!(self.out, ", {verb} {name}"),
             Verdict::Unknown => {
-                write!(self.out, ", {verb} {YELLOW}{name} (off the whitelist){YELLOW:#}")
+                write!(self.out, ", {verb} {yellow}{name} (off the whitelist){yellow:#}")
             }
-            Verdict::Forbidden => write!(self.out, ", {verb} {RED}{name} (FORBIDDEN){RED:#}"),
+            Verdict::Forbidden => write!(self.out, ", {verb} {red}{name} (FORBIDDEN){red:#}"),
         }
     }
 }

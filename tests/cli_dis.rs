@@ -181,7 +181,7 @@ fn assembly_gives_the_same_bytes() {
             assert!(bytes.starts_with(&back) && back.len() > 200, "{}", record.name);
         }
     }
-    let odd = [b"N.K\x01.", &b"\xff\0junk"[..], &[7; 100_000]].concat();
+    let odd = [b"N.K\x01.", &b"\xff\0junk"[..], &vec![7; 100_000]].concat();
     let text = said(&["dis", "--asm", "-"], &odd).1;
     let out = scratch("odd.pkl");
     let out_name = out.to_str().unwrap();
@@ -203,7 +203,7 @@ fn assembly_gives_the_same_bytes() {
 
 #[test]
 fn members_are_judged_by_content() {
-    let noise: Vec<u8> = (0..2_000_u32).map(|n| (n * n >> 3).to_le_bytes()[1]).collect();
+    let noise: Vec<u8> = (0..2_000_u32).map(|n| ((n * n) >> 3).to_le_bytes()[1]).collect();
     let long = [b"\x80\x02]q\x00(", &b"K\x01".repeat(100_000)[..], b"e."].concat();
     let zip = archive(&[
         ("a/data.pkl", b"\x80\x02N.", false),

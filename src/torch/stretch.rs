@@ -1,7 +1,5 @@
 //! Where the pickles of a file stand, whatever its container: for looking at all of them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::error::{Error, Kind};
@@ -59,7 +57,7 @@ impl Stretch<'_> {
     }
 
     /// All of a plain file.
-    pub(crate) fn whole<'file>(source: &'file dyn Source) -> Stretch<'file> {
+    pub(crate) fn whole(source: &dyn Source) -> Stretch<'_> {
         Stretch {
             member: None,
             place: Place::File(source),
@@ -91,7 +89,7 @@ impl Stretch<'_> {
     }
 
     /// The bytes from `at` on: all of the pickle that begins there, and perhaps more. Reads
-    /// no more than twice the pickle's bytes and 64 KiB.
+    /// at most four times the pickle's bytes and 64 KiB.
     ///
     /// # Errors
     /// What the source says; a pickle over [`Limits::memory`].
@@ -227,7 +225,7 @@ fn open_member<'file>(
 }
 
 /// Whether a name promises a pickle.
-fn is_named_so(name: &Cow<'_, str>) -> bool {
+fn is_named_so(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     extension.is_some_and(|extension| {
         ["pkl", "pickle"].iter().any(|known| extension.eq_ignore_ascii_case(known))

@@ -89,7 +89,9 @@ pub(crate) fn run(args: &Dis) -> Result<Answer, Failure> {
     if !found && errors.is_empty() {
         return Err(Failure::Other(args.nothing(&path)));
     }
-    errors.iter().for_each(|why| output::error(&format!("{path}: {why}")));
+    for why in &errors {
+        output::error(&format!("{path}: {why}"));
+    }
     Ok(if errors.is_empty() { Answer::Well } else { Answer::Failed })
 }
 
@@ -180,18 +182,13 @@ impl Walk<'_> {
                     return Ok(None);
                 }
             };
-            match line.line.content {
-                Content::Op(op) => {
-                    self.teller.line(pickle, &line)?;
-                    if op == Op::Stop {
-                        return Ok(Some(line.line.offset.plus(1)));
-                    }
-                }
-                _ => {
-                    let undecodable = other(line.line.offset, What::Undecodable);
-                    self.teller.other(pickle, &undecodable)?;
-                    return Ok(None);
-                }
+            let Content::Op(op) = line.line.content else {
+                self.teller.other(pickle, &other(line.line.offset, What::Undecodable))?;
+                return Ok(None);
+            };
+            self.teller.line(pickle, &line)?;
+            if op == Op::Stop {
+                return Ok(Some(line.line.offset.plus(1)));
             }
         }
         // The bytes end without STOP.

@@ -48,7 +48,6 @@ impl Reading {
         let checkpoint = self.open_quietly(path, stream)?;
         let path = label(path);
         match checkpoint.following()? {
-            Following::Nothing => {}
             Following::Pickle(at) => note(&format!(
                 "{path}: another pickle follows at {at}; `show --stream {}` and `dis` show it",
                 stream.saturating_add(1)

@@ -392,6 +392,47 @@ mod tests {
     }
 
     #[test]
+    fn what_calls_return_and_codes_mean_is_followed() {
+        let policy = Policy::inspect().with_extension(7, "m", "f");
+        let bytes =
+            assemble("EXT1 7\nEXT2 8\nEXT4 7\nEMPTY_TUPLE\nREDUCE\nEMPTY_TUPLE\nREDUCE").unwrap();
+        let mut budget = Budget::default();
+        let lines = Annotated::new(&bytes, FileOffset(0), &mut budget).with_extensions(&policy);
+        let things: Vec<String> =
+            lines.map(|line| line.unwrap().note.result.unwrap().to_string()).collect();
+        let made = ["tuple", "m.f(…)", "tuple", "m.f(…)(…)"];
+        assert_eq!(things, [&["global m.f", "any", "global m.f"][..], &made].concat());
+    }
+
+    #[test]
+    fn memory_is_at_most_64_bytes_for_each_byte() {
+        let kinds = [
+            "NONE",
+            "MARK",
+            "DUP",
+            "NONE\nMEMOIZE",
+            "NONE\nLONG_BINPUT 7\nMEMOIZE",
+            "GLOBAL \"\" \"\"",
+            "UNICODE \"\\\\u0041\"\nDUP\nSTACK_GLOBAL",
+            "STRING ''",
+            "EXT1 7",
+            "SHORT_BINUNICODE \"\"\nMEMOIZE",
+            "SHORT_BINUNICODE \"\"\nDUP\nSTACK_GLOBAL\nMEMOIZE",
+            "GLOBAL a b\nEMPTY_TUPLE\nREDUCE\nDUP",
+        ];
+        let policy = Policy::inspect().with_extension(7, "m", "f");
+        for kind in kinds {
+            let once = assemble(kind).unwrap();
+            let bytes = once.repeat((1 << 20) / once.len());
+            let mut budget = Budget::default();
+            let lines = Annotated::new(&bytes, FileOffset(0), &mut budget).with_extensions(&policy);
+            assert!(lines.map(Result::unwrap).count() > 10_000);
+            let each = budget.memory_taken() / bytes.len() as u64;
+            assert!(each < 64, "{kind}: {each} bytes for each byte");
+        }
+    }
+
+    #[test]
     fn long_texts_are_cut_and_names_made_visible() {
         let text = format!("SHORT_BINUNICODE \"{}\"\nMEMOIZE", "x".repeat(200));
         let bytes = assemble(&text).unwrap();

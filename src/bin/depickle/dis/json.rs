@@ -28,7 +28,7 @@ impl<'run> Records<'run> {
         match (self.form, first) {
             (Form::Json, true) => {
                 let path = Value::from(&*self.path);
-                write!(self.out, "{{\"path\":{path},\"records\":[\n")
+                writeln!(self.out, "{{\"path\":{path},\"records\":[")
             }
             (Form::Json, false) => self.out.write_all(b",\n"),
             (_, true) => Ok(()),

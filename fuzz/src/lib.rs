@@ -59,7 +59,7 @@ pub fn assembly(bytes: &[u8]) {
     let lines = lines.map(|line| line.expect("little memory").to_string());
     assert_eq!(lines.count(), text.lines().count());
     let len = bytes.len() as u64;
-    assert!(budget.memory_taken() <= len * 256 + BYTES_ANYWAY, "memory per byte");
+    assert!(budget.memory_taken() <= len * 64 + BYTES_ANYWAY, "memory per byte");
     // Any text is read as well.
     let _ = assemble(&String::from_utf8_lossy(bytes));
 }

@@ -69,6 +69,18 @@ impl<'data> Disassembly<'data> {
         Self { rest: bytes, at: base, decodes: true }
     }
 
+    /// The line that spells these bytes, whatever they are.
+    #[must_use]
+    pub fn raw(bytes: &'data [u8]) -> impl fmt::Display + 'data {
+        struct Raw<'data>(&'data [u8]);
+        impl fmt::Display for Raw<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, ".bytes {}", Quoted(self.0))
+            }
+        }
+        Raw(bytes)
+    }
+
     fn line(&mut self, len: usize, content: Content<'data>) -> Line<'data> {
         let (bytes, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, &[]));
         let line = Line { offset: self.at, bytes, content };
@@ -121,6 +133,19 @@ impl fmt::Display for Line<'_> {
 }
 
 impl Line<'_> {
+    /// The operand as the assembler reads it; nothing if there is none. What is written of it
+    /// is all that it costs.
+    #[must_use]
+    pub fn operand(&self) -> impl fmt::Display {
+        struct Operand<'line>(&'line Line<'line>);
+        impl fmt::Display for Operand<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write_operand(f)
+            }
+        }
+        Operand(self)
+    }
+
     /// Writes the operand as the assembler reads it, after a space; nothing if there is none.
     pub(super) fn write_operand(&self, out: &mut impl Write) -> fmt::Result {
         let Content::Op(op) = &self.content else { return Ok(()) };

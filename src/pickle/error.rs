@@ -39,6 +39,8 @@ pub enum Kind {
     Underflow,
     /// No mark is on the stack.
     NoMark,
+    /// More out-of-band buffers asked for than were given: the number of the first, from 0.
+    NoBuffer(u32),
     /// A memo index that nothing was stored under.
     NotInMemo(u64),
     /// An object of the wrong type.
@@ -143,6 +145,9 @@ impl fmt::Display for Kind {
             Self::BadOperand(why) => f.write_str(why),
             Self::Underflow => f.write_str("the stack holds too little"),
             Self::NoMark => f.write_str("no mark on the stack"),
+            Self::NoBuffer(index) => {
+                write!(f, "out-of-band buffer {index}, counted from 0, was not given")
+            }
             Self::NotInMemo(index) => write!(f, "nothing was stored in the memo at {index}"),
             Self::WrongType { wanted, found } => write!(f, "{wanted} wanted, {found} found"),
             Self::Unhashable(found) => write!(f, "a {found} cannot be a key or set member"),
@@ -169,6 +174,7 @@ impl Kind {
             Self::Forbidden { .. } => {
                 "; nothing was run: admit it (--allow) if you trust it, or look without refusing (--policy inspect)"
             }
+            Self::NoBuffer(_) => "; give as many as the pickle was written with",
             Self::Over(_) => "",
             _ => "; no Python would load this: the file is damaged or was made by hand",
         }

@@ -13,6 +13,7 @@ mod graph;
 mod machine;
 mod opcode;
 mod policy;
+mod streams;
 mod text;
 mod trace;
 
@@ -24,8 +25,10 @@ pub use error::{Error, Kind};
 pub use graph::{
     BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder, Items,
     Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value, difference,
+    run_with_buffers,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};
 pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};
+pub use streams::{Part, Streams};
 pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};

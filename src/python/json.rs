@@ -215,8 +215,10 @@ impl<'graph> Writer<'_, 'graph> {
                 self.put(&format!("{{\"$global\":{name}}}"))?;
             }
             Value::Extension(code) => self.put(&format!("{{\"$extension\":{code}}}"))?,
-            Value::Buffer { index, readonly } => {
-                let text = format!("{{\"$buffer\":{index},\"readonly\":{readonly}}}");
+            Value::Buffer { index, readonly, bytes } => {
+                let bytes = bytes.map(|bytes| format!(",\"bytes\":\"{}\"", BASE64.encode(bytes)));
+                let bytes = bytes.unwrap_or_default();
+                let text = format!("{{\"$buffer\":{index},\"readonly\":{readonly}{bytes}}}");
                 self.put(&text)?;
             }
             Value::Tuple(items) if items.is_empty() => self.put("{\"$tuple\":[]}")?,

@@ -4,7 +4,7 @@ pub mod json;
 pub mod literal;
 pub mod mapping;
 pub mod meaning;
-pub(crate) mod names;
+pub mod names;
 pub mod policy;
 pub mod repr;
 pub mod show;

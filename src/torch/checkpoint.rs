@@ -12,12 +12,13 @@ use super::DType;
 use super::archive::Archive;
 use super::error::{Error, Fault, Kind};
 use super::kind::ObjectKind;
-use super::legacy::{self, Legacy, Opened};
+use super::legacy::{Legacy, Opened};
 use super::list::{List, Scope};
 use super::module::Class;
 use super::read::TensorRef;
 use super::sniff::{self, Container};
 use super::storage::{Storage, StorageId, Storages};
+use super::stretch::{self, Stretch};
 use super::tensor::Tensor;
 use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
 use crate::container::{self, Method};
@@ -54,8 +55,20 @@ pub struct Checkpoint {
 enum Layout {
     Zip(Archive),
     Legacy(Legacy),
-    /// The pickle's length; what follows is not looked at.
-    Pickle,
+    /// Where the pickle ends; what follows is not looked at.
+    Pickle(FileOffset),
+}
+
+/// What follows a plain pickle in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Following {
+    /// Nothing.
+    Nothing,
+    /// Another pickle, to be opened with [`Options::stream`].
+    Pickle(FileOffset),
+    /// So many bytes that begin no pickle.
+    Bytes(u64),
 }
 
 /// How to open a checkpoint: under which policy and limits.
@@ -65,11 +78,14 @@ pub struct Options {
     pub policy: Policy,
     /// What reading may cost.
     pub limits: Limits,
+    /// Which pickle of a plain file of several, from 0.
+    pub stream: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy: crate::python::policy::models().clone(), limits: Limits::default() }
+        let policy = crate::python::policy::models().clone();
+        Self { policy, limits: Limits::default(), stream: 0 }
     }
 }
 
@@ -85,6 +101,13 @@ impl Options {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Another pickle of a plain file of several than the first, counted from 0.
+    #[must_use]
+    pub const fn stream(mut self, index: usize) -> Self {
+        self.stream = index;
         self
     }
 
@@ -117,6 +140,11 @@ impl Options {
     pub fn read(&self, source: impl Source + 'static) -> Result<Checkpoint, Error> {
         Checkpoint::read(Arc::new(source), self)
     }
+}
+
+/// Of the other layouts one pickle holds the object.
+fn only_pickle(stream: usize) -> Result<(), Error> {
+    if stream == 0 { Ok(()) } else { Err(Error::new(Kind::NoSuchStream { asked: stream, has: 1 })) }
 }
 
 impl Checkpoint {
@@ -159,21 +187,36 @@ impl Checkpoint {
         let mut budget = Budget::new(options.limits.clone());
         // PyTorch decides by the first four bytes; a zip that begins elsewhere is none to it.
         if container::starts_as_zip(&*source)? {
+            only_pickle(options.stream)?;
             return Self::read_zip(source, options, &mut budget);
         }
         if let Some(what) = sniff::name_other(&*source)? {
             return Err(Error::new(Kind::NotACheckpoint(what)));
         }
         if sniff::is_legacy(&*source)? {
+            only_pickle(options.stream)?;
             let opened = Legacy::open(&*source, &options.policy, &mut budget)?;
             let Opened { legacy, graph, storages } = opened;
             return Ok(Self::new(source, Layout::Legacy(legacy), graph, storages, options));
         }
-        let stream = legacy::first_pickle(&*source, FileOffset(0), &mut budget)?;
-        let outcome = pickle::run(stream, FileOffset(0), &options.policy, &mut budget);
-        outcome.end?;
+        let (at, stream) = Stretch::whole(&*source).nth(options.stream, &mut budget)?;
+        let outcome = pickle::run(stream, at, &options.policy, &mut budget);
+        let end = at.plus(outcome.end?);
         let storages = Storages::find(&outcome.graph, |key| Err(Fault::NoStorage(key.into())));
-        Ok(Self::new(source, Layout::Pickle, outcome.graph, storages, options))
+        Ok(Self::new(source, Layout::Pickle(end), outcome.graph, storages, options))
+    }
+
+    /// What follows a plain pickle; of other files nothing is told.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn following(&self) -> Result<Following, Error> {
+        let Layout::Pickle(end) = self.layout else { return Ok(Following::Nothing) };
+        match self.source.len().saturating_sub(end.0) {
+            0 => Ok(Following::Nothing),
+            _ if stretch::begins_at(&*self.source, end)? => Ok(Following::Pickle(end)),
+            left => Ok(Following::Bytes(left)),
+        }
     }
 
     fn read_zip(
@@ -229,7 +272,7 @@ impl Checkpoint {
     pub(crate) fn locate(&self, why: Error) -> Error {
         let why = match &self.layout {
             Layout::Zip(archive) => why.in_member(&archive.pickle_name()),
-            Layout::Legacy(_) | Layout::Pickle => why,
+            Layout::Legacy(_) | Layout::Pickle(_) => why,
         };
         self.name(why)
     }
@@ -267,7 +310,7 @@ impl Checkpoint {
         match &self.layout {
             Layout::Zip(archive) => archive.container,
             Layout::Legacy(_) => Container::Legacy,
-            Layout::Pickle => Container::Pickle,
+            Layout::Pickle(_) => Container::Pickle,
         }
     }
 
@@ -276,7 +319,7 @@ impl Checkpoint {
     pub fn findings(&self) -> &[container::Finding] {
         match &self.layout {
             Layout::Zip(archive) => archive.zip.findings(),
-            Layout::Legacy(_) | Layout::Pickle => &[],
+            Layout::Legacy(_) | Layout::Pickle(_) => &[],
         }
     }
 
@@ -291,7 +334,7 @@ impl Checkpoint {
     pub const fn is_big_endian(&self) -> bool {
         match &self.layout {
             Layout::Zip(archive) => archive.big_endian,
-            Layout::Legacy(_) | Layout::Pickle => false,
+            Layout::Legacy(_) | Layout::Pickle(_) => false,
         }
     }
 
@@ -432,7 +475,7 @@ impl Checkpoint {
             Layout::Legacy(legacy) => {
                 return legacy.place(key).map(Place::File).ok_or_else(missing);
             }
-            Layout::Pickle => return Err(missing()),
+            Layout::Pickle(_) => return Err(missing()),
         };
         let member = archive.storage(key)?.ok_or_else(missing)?;
         if member.method() == Method::Stored {

@@ -46,6 +46,13 @@ pub enum Kind {
     AmbiguousName(Box<str>),
     /// Nothing at that path of keys.
     NoSuchKey(Box<str>),
+    /// No pickle of that number, counted from 0.
+    NoSuchStream {
+        /// What was asked for.
+        asked: usize,
+        /// How many there are.
+        has: usize,
+    },
     /// Something else than a module; the text says what.
     NotAModule(&'static str),
     /// Elements asked for as something they are not.
@@ -198,6 +205,7 @@ impl Error {
             Kind::NoSuchTensor(_)
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
+            | Kind::NoSuchStream { .. }
             | Kind::NotAModule(_) => Category::Missing,
             Kind::Over(_) => Category::OverLimit,
         }
@@ -269,6 +277,9 @@ impl fmt::Display for Kind {
                 "several tensors are named {name:?}, by keys of different types; \
                  take them from the list by position"
             ),
+            Self::NoSuchStream { asked, has } => {
+                write!(f, "no pickle {asked}, counted from 0: there are {has} that can be chosen")
+            }
             Self::NoSuchKey(key) => {
                 write!(f, "nothing is at key {key:?}; `depickle show` prints what there is")
             }

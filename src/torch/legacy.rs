@@ -18,6 +18,8 @@ use crate::pickle::{self, Graph, Kind as PickleKind, Ops, Policy, Value};
 
 /// How the first pickle of such a file begins.
 pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/// Pickles before the storages.
+pub(crate) const PICKLES: usize = 5;
 const PROTOCOL_VERSION: i64 = 1001;
 
 /// Where the storages of a file lie.
@@ -141,7 +143,17 @@ pub(crate) fn first_pickle(
     at: FileOffset,
     budget: &mut Budget,
 ) -> Result<Bytes, Error> {
-    let left = source.len().saturating_sub(at.0);
+    pickle_within(source, at, source.len(), budget)
+}
+
+/// As [`first_pickle`], of what ends at `end`.
+pub(crate) fn pickle_within(
+    source: &dyn Source,
+    at: FileOffset,
+    end: u64,
+    budget: &mut Budget,
+) -> Result<Bytes, Error> {
+    let left = end.saturating_sub(at.0);
     let mut window = WINDOW.min(left);
     loop {
         // Nothing is taken where the source lends its memory.
@@ -149,12 +161,16 @@ pub(crate) fn first_pickle(
             budget.memory(window)?;
         }
         let bytes = source.fetch(at.0, window)?;
-        let cut = Ops::at(&bytes, at).find_map(Result::err).is_some_and(|why| {
-            matches!(why.kind(), PickleKind::Ended(_) | PickleKind::NoStop | PickleKind::NoNewline)
-        });
-        if !cut || window == left {
+        if window == left || !is_cut(&bytes, at) {
             return Ok(bytes);
         }
         window = window.saturating_mul(2).min(left);
     }
+}
+
+/// Whether the first pickle in `bytes` goes on behind their end.
+pub(crate) fn is_cut(bytes: &[u8], at: FileOffset) -> bool {
+    Ops::at(bytes, at).find_map(Result::err).is_some_and(|why| {
+        matches!(why.kind(), PickleKind::Ended(_) | PickleKind::NoStop | PickleKind::NoNewline)
+    })
 }

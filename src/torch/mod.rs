@@ -17,10 +17,11 @@ mod read;
 mod rebuild;
 mod sniff;
 mod storage;
+mod stretch;
 mod strided;
 mod tensor;
 
-pub use checkpoint::{Checkpoint, Options};
+pub use checkpoint::{Checkpoint, Following, Options};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, Fault, Kind};
@@ -31,4 +32,5 @@ pub use module::Role;
 pub use read::TensorRef;
 pub use sniff::Container;
 pub use storage::{Storage, StorageId, Storages};
+pub use stretch::{Stretch, stretches};
 pub use tensor::Tensor;

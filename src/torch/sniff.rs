@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::legacy::MAGIC;
 use crate::base::Source;
+use crate::pickle::{Kind, Ops};
 
 /// How a checkpoint's parts lie in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +84,18 @@ pub(crate) fn name_other(source: &dyn Source) -> std::io::Result<Option<&'static
         head.get(at..).is_some_and(|bytes| bytes.starts_with(mark))
     };
     let known = OTHERS.iter().find(marked).map(|&(_, _, what)| what);
-    Ok(known.or_else(|| text(&head)))
+    Ok(known.or_else(|| text(&head).filter(|_| !is_text_pickle(&head))))
+}
+
+/// Whether text reads as the operations of protocol 0, up to STOP or to where it was cut.
+fn is_text_pickle(head: &[u8]) -> bool {
+    match Ops::new(head).find_map(Result::err) {
+        None => true,
+        Some(why) => {
+            let cut = head.len() as u64 == HEAD;
+            cut && matches!(why.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline)
+        }
+    }
 }
 
 /// What text is, none if the bytes are no text.

@@ -28,6 +28,13 @@ pub(crate) enum Verb {
     Tree(Tree),
     /// The saved object as text, or as JSON.
     Show(Show),
+    /// Every pickle of a file, operation by operation, with what each names and calls.
+    ///
+    /// Nothing is refused, and nothing runs. Exit codes: 0 every pickle reaches its STOP; 2 one
+    /// breaks before, or cannot be read: what there is of it is shown first.
+    Dis(Dis),
+    /// The text that `dis --asm` writes, as a pickle.
+    Asm(Asm),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -127,10 +134,52 @@ pub(crate) struct Show {
     /// The whole object as tagged JSON.
     #[arg(long, conflicts_with_all = ["depth", "max_items"])]
     pub json: bool,
+    /// Which pickle of a plain file that holds several, counted from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub stream: usize,
     #[command(flatten)]
     pub key: Key,
     #[command(flatten)]
     pub reading: Reading,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Dis {
+    /// A file; `-` is standard input.
+    pub file: PathBuf,
+    /// One JSON document with a record for each operation.
+    #[arg(long)]
+    pub json: bool,
+    /// One JSON record a line.
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+    /// Text that `asm` turns into the same bytes; of one member, all of it or one pickle.
+    #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+    pub asm: bool,
+    /// Only this member of the archive, with or without its root folder.
+    #[arg(long, value_name = "NAME")]
+    pub member: Option<String>,
+    /// Only the pickle of this number in the file or member, counted from 0.
+    #[arg(long, value_name = "N")]
+    pub stream: Option<usize>,
+    /// What an extension code stands for, as copyreg.add_extension says in Python.
+    #[arg(long, value_parser = extension, value_name = "CODE=MODULE.NAME", help_heading = "Reading")]
+    pub extension: Vec<Extension>,
+    /// Memory for one pickle, such as 512M or 4G.
+    #[arg(long, value_parser = size, value_name = "SIZE", help_heading = "Reading")]
+    pub max_memory: Option<u64>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Asm {
+    /// A file of text; `-` is standard input.
+    pub file: PathBuf,
+    /// Where the pickle goes; standard output without it.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an output that exists.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Which object of the file.
@@ -167,6 +216,10 @@ pub(crate) struct Reading {
     /// Refuse globals whose `module.name` matches.
     #[arg(long, value_name = "GLOB", help_heading = "Reading")]
     pub forbid: Vec<String>,
+    /// What an extension code stands for, as copyreg.add_extension says in Python; the policy
+    /// judges the global. MODULE:NAME where the name has dots of its own.
+    #[arg(long, value_parser = extension, value_name = "CODE=MODULE.NAME", help_heading = "Reading")]
+    pub extension: Vec<Extension>,
     /// Memory for reading structure, such as 512M or 4G.
     #[arg(long, value_parser = size, value_name = "SIZE", help_heading = "Reading")]
     pub max_memory: Option<u64>,
@@ -207,6 +260,31 @@ impl Color {
         choice.write_global();
     }
 }
+
+/// A meaning for an extension code.
+#[derive(Clone)]
+pub(crate) struct Extension {
+    pub code: u32,
+    pub module: String,
+    pub name: String,
+}
+
+/// `CODE=module.name`, or `CODE=module:qualified.name`.
+fn extension(text: &str) -> Result<Extension, String> {
+    let (code, global) = text.split_once('=').ok_or("CODE=MODULE.NAME is wanted")?;
+    let code = code.parse().ok().filter(|code| (1..=MOST_CODE).contains(code));
+    let code = code.ok_or_else(|| format!("codes are numbers from 1 to {MOST_CODE}"))?;
+    let split = global.split_once(':').or_else(|| global.rsplit_once('.'));
+    match split {
+        Some((module, name)) if !module.is_empty() && !name.is_empty() => {
+            Ok(Extension { code, module: module.to_owned(), name: name.to_owned() })
+        }
+        _ => Err(format!("{global:?} is no MODULE.NAME")),
+    }
+}
+
+/// The largest code that EXT4 can hold.
+const MOST_CODE: u32 = i32::MAX as u32;
 
 /// Bytes, with K, M, G or T for powers of 1,024.
 fn size(text: &str) -> Result<u64, String> {

@@ -1,14 +1,17 @@
 //! Opening what the command line names.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use depickle::Limits;
+use depickle::base::FileSource;
 use depickle::pickle::{Object, Pattern, Policy, Positions, Rule, glob_matches};
 use depickle::python::policy;
-use depickle::torch::{Checkpoint, Error, Options};
+use depickle::torch::{Checkpoint, Error, Following, Options};
+use depickle::{Limits, Source};
 
-use crate::args::{Key, Names, Preset, Reading};
+use crate::args::{Extension, Key, Names, Preset, Reading};
+use crate::output::note;
 
 impl Reading {
     pub(crate) fn options(&self) -> Options {
@@ -29,12 +32,36 @@ impl Reading {
         let rule = |glob: &String, positions| Rule { pattern: Pattern::glob(glob), positions };
         let allowed = self.allow.iter().map(|glob| rule(glob, Positions::ALL));
         let forbidden = self.forbid.iter().map(|glob| rule(glob, Positions::NONE));
-        allowed.chain(forbidden).fold(preset, Policy::with)
+        let policy = allowed.chain(forbidden).fold(preset, Policy::with);
+        self.extension.iter().fold(policy, |policy, Extension { code, module, name }| {
+            policy.with_extension(*code, module, name)
+        })
     }
 
     /// Opens a file for positioned reads, or standard input in memory.
     pub(crate) fn open(&self, path: &Path) -> Result<Checkpoint, Error> {
-        let options = self.options();
+        self.open_stream(path, 0)
+    }
+
+    /// As [`open`](Self::open), the pickle of that number. What follows it is said.
+    pub(crate) fn open_stream(&self, path: &Path, stream: usize) -> Result<Checkpoint, Error> {
+        let checkpoint = self.open_quietly(path, stream)?;
+        let path = label(path);
+        match checkpoint.following()? {
+            Following::Pickle(at) => note(&format!(
+                "{path}: another pickle follows at {at}; `show --stream {}` and `dis` show it",
+                stream.saturating_add(1)
+            )),
+            Following::Bytes(len) => {
+                note(&format!("{path}: {len} bytes follow the pickle that are none"));
+            }
+            _ => {}
+        }
+        Ok(checkpoint)
+    }
+
+    fn open_quietly(&self, path: &Path, stream: usize) -> Result<Checkpoint, Error> {
+        let options = self.options().stream(stream);
         if path != Path::new("-") {
             return options.open(path);
         }
@@ -42,8 +69,16 @@ impl Reading {
     }
 }
 
+/// A file for positioned reads, or standard input in memory.
+pub(crate) fn source(path: &Path, limits: &Limits) -> io::Result<Box<dyn Source>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(bytes::Bytes::from(spool(limits.memory)?)));
+    }
+    Ok(Box::new(FileSource::new(File::open(path)?)?))
+}
+
 /// Standard input, up to `most` bytes.
-fn spool(most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn spool(most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::stdin().lock().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {

@@ -1,6 +1,8 @@
 //! depickle: look into PyTorch files and pickles without running what is in them.
 
 mod args;
+mod asm;
+mod dis;
 mod info;
 mod input;
 mod ls;
@@ -38,6 +40,8 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Ls(args) => ls::run(&args),
         Verb::Tree(args) => tree::run(&args),
         Verb::Show(args) => show::run(&args),
+        Verb::Dis(args) => dis::run(&args),
+        Verb::Asm(args) => asm::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

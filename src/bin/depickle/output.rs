@@ -71,7 +71,7 @@ pub(crate) fn error(why: &str) {
 /// A line on standard error that tells what was chosen for the user.
 pub(crate) fn note(what: &str) {
     let style = anstyle::AnsiColor::Cyan.on_default();
-    let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {what}");
+    let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {}", printable(what));
 }
 
 /// How several documents are written.

@@ -11,7 +11,7 @@ use crate::args::Show;
 use crate::output::{self, Answer, Failure, printable};
 
 pub(crate) fn run(args: &Show) -> Result<Answer, Failure> {
-    let checkpoint = args.reading.open(&args.file)?;
+    let checkpoint = args.reading.open_stream(&args.file, args.stream)?;
     let object = args.key.object(&checkpoint)?;
     let mut budget = Budget::new(checkpoint.limits().clone());
     if args.json {

@@ -162,6 +162,27 @@ impl Zip {
         .map_err(|kind| Error::of(kind, data.at, member.name_bytes()))
     }
 
+    /// The first bytes of a member, `most` or as many as it has. What follows is not read, so
+    /// that a checksum can be compared only where the member ends with them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), as far as those bytes show it.
+    pub fn head(&self, source: &dyn Source, member: Member<'_>, most: u64) -> Result<Bytes, Error> {
+        let data = self.locate(source, member)?;
+        let most = usize::try_from(most.min(member.size())).unwrap_or(usize::MAX);
+        let mut head = Vec::new();
+        let outcome = stream(source, member, data, &mut |bytes| {
+            let room = most.saturating_sub(head.len()).min(bytes.len());
+            head.extend_from_slice(bytes.get(..room).unwrap_or_default());
+            // The error ends the reading.
+            if head.len() < most { Ok(()) } else { Err(Kind::Long(most as u64)) }
+        });
+        match outcome {
+            Err(kind) if head.len() < most => Err(Error::of(kind, data.at, member.name_bytes())),
+            _ => Ok(head.into()),
+        }
+    }
+
     /// Reads a member through, in pieces, and compares its checksum with the directory's.
     ///
     /// # Errors

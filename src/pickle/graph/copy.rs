@@ -68,7 +68,10 @@ impl<'budget> Builder<'budget> {
             }
             self.budget.push(&mut order, part)?;
         }
-        let mut copy = Copy { build: self, from, ids };
+        let buffers = super::build::index(self.graph.buffers.len())?;
+        self.budget.memory((from.buffers.len() as u64).saturating_mul(64))?;
+        self.graph.buffers.extend_from_slice(&from.buffers);
+        let mut copy = Copy { build: self, from, ids, buffers };
         for part in order {
             copy.fill(part)?;
         }
@@ -81,6 +84,8 @@ struct Copy<'run, 'budget, 'from> {
     from: &'from Graph,
     /// For each object of the other arena its copy.
     ids: Vec<NodeId>,
+    /// Out-of-band buffers that were there before.
+    buffers: u32,
 }
 
 impl Copy<'_, '_, '_> {
@@ -114,7 +119,10 @@ impl Copy<'_, '_, '_> {
             Node::Global(_) => return self.effects(part),
             Node::Recipe(index) => Node::Recipe(self.recipe(index)?),
             Node::Persistent(id) => Node::Persistent(self.id(id)),
-            Node::Int(_) | Node::Float(_) | Node::Extension(_) | Node::Buffer { .. } => node,
+            Node::Buffer { index, readonly } => {
+                Node::Buffer { index: index.saturating_add(self.buffers), readonly }
+            }
+            Node::Int(_) | Node::Float(_) | Node::Extension(_) => node,
         };
         let at = self.build.at;
         let id = self.id(part.id());

@@ -3,6 +3,7 @@
 //! Objects name each other by [`NodeId`], so aliases and cycles are plain and nothing here
 //! recurses. A graph owns its bytes, is `Send + Sync`, and drops in a handful of frees.
 
+mod buffers;
 mod build;
 mod builder;
 mod copy;
@@ -17,6 +18,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use buffers::run_with_buffers;
 pub(crate) use build::Builder;
 pub use builder::{BuildError, GraphBuilder, ToNode};
 pub use keys::{Key, Keys, Pair};
@@ -53,6 +55,8 @@ pub struct Graph {
     globals: Vec<(Span, Span)>,
     root: Option<NodeId>,
     protocol: u8,
+    /// Out-of-band buffers that the caller gave.
+    buffers: Vec<Bytes>,
 }
 
 /// Items of a list or set, or keys and values in turn of a dict, in the order they came.

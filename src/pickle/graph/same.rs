@@ -219,7 +219,10 @@ impl<'graph, 'run> Same<'graph, 'run> {
                 true
             }
             (Value::Extension(a), Value::Extension(b)) => a == b,
-            (Value::Buffer { readonly: a, .. }, Value::Buffer { readonly: b, .. }) => a == b,
+            (
+                Value::Buffer { readonly: a, bytes: left, .. },
+                Value::Buffer { readonly: b, bytes: right, .. },
+            ) => a == b && (left == right || left.is_none() || right.is_none()),
             _ => return Ok(Err("another type")),
         };
         if !equal {

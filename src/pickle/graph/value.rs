@@ -57,6 +57,8 @@ pub enum Value<'graph> {
         index: u32,
         /// Whether READONLY_BUFFER followed.
         readonly: bool,
+        /// Its bytes, if they were given ([`Graph::with_buffers`]).
+        bytes: Option<&'graph [u8]>,
     },
 }
 
@@ -127,7 +129,10 @@ impl<'graph> Object<'graph> {
             Node::Recipe(_) => Value::Recipe(Recipe(self)),
             Node::Persistent(id) => Value::Persistent(graph.object(id)),
             Node::Extension(code) => Value::Extension(code),
-            Node::Buffer { index, readonly } => Value::Buffer { index, readonly },
+            Node::Buffer { index, readonly } => {
+                let bytes = graph.buffer(index).map(|bytes| &bytes[..]);
+                Value::Buffer { index, readonly, bytes }
+            }
         }
     }
 

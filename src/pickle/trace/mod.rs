@@ -4,15 +4,17 @@
 //! Runs nothing and refuses nothing. Where an operation lacks what it needs this is noted, and
 //! the next one is followed from what is left; only the machine says whether a stream is sound.
 
-use std::collections::HashMap;
-use std::fmt::{self, Write};
-use std::rc::Rc;
+mod slots;
+mod text;
 
-use super::dis::{Content, Disassembly, Line, Quoted};
-use super::error::Kind;
+use self::slots::{Memo, Slot, Slots};
+use super::dis::{Content, Disassembly, Line};
 use super::opcode::Op;
-use super::text;
+use super::policy::Policy;
+use super::text as operand;
 use crate::base::{Budget, Exceeded, FileOffset};
+
+pub use slots::{Name, Thing};
 
 /// A disassembly with what stack and memo hold after each line.
 ///
@@ -31,15 +33,23 @@ use crate::base::{Budget, Exceeded, FileOffset};
 #[derive(Debug)]
 pub struct Annotated<'data, 'budget> {
     lines: Disassembly<'data>,
-    trace: Trace<'data>,
+    trace: Trace<'data, 'budget>,
     budget: &'budget mut Budget,
 }
 
 impl<'data, 'budget> Annotated<'data, 'budget> {
     /// Disassembles `bytes`, which begin at `base` in their file. Stack and memo are paid for
-    /// from `budget`, at most 256 bytes for each byte read.
+    /// from `budget`, at most 64 bytes for each byte read; of what CPython writes, about one.
     pub fn new(bytes: &'data [u8], base: FileOffset, budget: &'budget mut Budget) -> Self {
-        Self { lines: Disassembly::new(bytes, base), trace: Trace::default(), budget }
+        let trace = Trace::new(bytes, base);
+        Self { lines: Disassembly::new(bytes, base), trace, budget }
+    }
+
+    /// Explains extension codes as `policy` does. It refuses nothing here.
+    #[must_use]
+    pub fn with_extensions(mut self, policy: &'budget Policy) -> Self {
+        self.trace.extensions = Some(policy);
+        self
     }
 }
 
@@ -49,7 +59,7 @@ impl<'data> Iterator for Annotated<'data, '_> {
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.lines.next()?;
         let note = match &line.content {
-            Content::Op(op) => self.trace.step(op, self.budget),
+            Content::Op(op) => self.trace.step(line.offset, op, self.budget),
             _ => Ok(Note::default()),
         };
         Some(note.map(|note| AnnotatedLine { line, note }))
@@ -69,7 +79,9 @@ pub struct AnnotatedLine<'data> {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Note<'data> {
-    /// Objects on the stack, marks not counted.
+    /// Objects on the stack before it, marks not counted.
+    pub before: usize,
+    /// Objects on the stack after it.
     pub depth: usize,
     /// Marks among them.
     pub marks: usize,
@@ -81,59 +93,45 @@ pub struct Note<'data> {
     pub problem: Option<&'static str>,
 }
 
-/// What stands on the stack or in the memo, as far as following the operations tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Thing<'data> {
-    /// A text.
-    Text(Name<'data>),
-    /// A class, function or other module attribute.
-    Global(Name<'data>, Name<'data>),
-    /// What calling or instantiating this global gives.
-    Made(Name<'data>, Name<'data>),
-    /// Something of this type, in `pickletools`' words.
-    Some(&'static str),
-}
-
-/// The bytes of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name<'data> {
-    /// They stand so in the stream.
-    Plain(&'data [u8]),
-    /// They held escapes.
-    Unescaped(Rc<[u8]>),
-}
-
-impl Name<'_> {
-    /// The bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Plain(bytes) => bytes,
-            Self::Unescaped(bytes) => bytes,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Trace<'data> {
-    stack: Vec<Thing<'data>>,
+#[derive(Debug)]
+struct Trace<'data, 'policy> {
+    slots: Slots<'data>,
+    base: FileOffset,
+    stack: Vec<Slot>,
     marks: Vec<usize>,
-    memo: HashMap<u64, Thing<'data>>,
+    memo: Memo,
+    extensions: Option<&'policy Policy>,
 }
 
-/// What an operation took from the stack: its lowest two objects, and how many.
-struct Taken<'data> {
-    first: Option<Thing<'data>>,
-    second: Option<Thing<'data>>,
+/// What an operation took from the stack: its lowest two objects.
+struct Taken {
+    first: Option<Slot>,
+    second: Option<Slot>,
     problem: Option<&'static str>,
 }
 
-impl<'data> Trace<'data> {
-    /// What an entry of the memo takes (bytes), growth included.
-    const ENTRY: u64 = 160;
+const SHORT_LINE: usize = 256;
+const SHORT: &str = "the stack holds too little";
 
-    fn step(&mut self, op: &Op<'data>, budget: &mut Budget) -> Result<Note<'data>, Exceeded> {
+impl<'data> Trace<'data, '_> {
+    fn new(bytes: &'data [u8], base: FileOffset) -> Self {
+        Self {
+            slots: Slots::new(bytes),
+            base,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Memo::default(),
+            extensions: None,
+        }
+    }
+
+    fn step(
+        &mut self,
+        at: FileOffset,
+        op: &Op<'data>,
+        budget: &mut Budget,
+    ) -> Result<Note<'data>, Exceeded> {
+        let before = self.stack.len();
         let mut taken = self.take(op);
         let mut memo = None;
         let mut result = None;
@@ -142,28 +140,28 @@ impl<'data> Trace<'data> {
                 budget.push(&mut self.marks, self.stack.len())?;
                 continue;
             }
-            let thing = self.thing(op, pushed, &mut taken, budget)?;
-            budget.push(&mut self.stack, thing.clone())?;
-            result = Some(thing);
+            let slot = self.slot(at, op, pushed, &mut taken, budget)?;
+            budget.push(&mut self.stack, slot)?;
+            result = Some(slot);
         }
         if let Some(index) = self.put_index(op) {
-            match self.stack.last().filter(|_| self.stack.len() > self.fence()).cloned() {
+            match self.stack.last().filter(|_| self.stack.len() > self.fence()).copied() {
                 Some(top) => {
-                    if !self.memo.contains_key(&index) {
-                        budget.memory(Self::ENTRY)?;
-                    }
-                    self.memo.insert(index, top.clone());
-                    memo = Some((index, top));
+                    self.memo.put(index, top, budget)?;
+                    memo = Some((index, self.slots.thing(top)));
                 }
-                None => taken.problem = Some("the stack holds too little"),
+                None => taken.problem = Some(SHORT),
             }
             // MEMOIZE takes its object and gives it back.
             result = None;
         }
+        let result = result.map(|slot| self.slots.thing(slot));
         let (depth, marks, problem) = (self.stack.len(), self.marks.len(), taken.problem);
-        let note = Note { depth, marks, memo, result, problem };
+        let note = Note { before, depth, marks, memo, result, problem };
         if *op == Op::Stop {
-            *self = Self::default();
+            self.stack.clear();
+            self.marks.clear();
+            self.memo = Memo::default();
         }
         Ok(note)
     }
@@ -173,7 +171,7 @@ impl<'data> Trace<'data> {
     }
 
     /// Takes off the stack what the table says.
-    fn take(&mut self, op: &Op) -> Taken<'data> {
+    fn take(&mut self, op: &Op) -> Taken {
         let pops = op.opcode().pops();
         let mut problem = None;
         let bottom = match pops.iter().position(|&word| word == "mark") {
@@ -184,7 +182,7 @@ impl<'data> Trace<'data> {
                 // OBJ's class stands above the mark.
                 let above = pops.iter().filter(|&&word| word == "any").count();
                 if self.stack.len() < height.saturating_add(above) {
-                    problem = Some("the stack holds too little");
+                    problem = Some(SHORT);
                 }
                 height.checked_sub(below)
             }
@@ -196,7 +194,7 @@ impl<'data> Trace<'data> {
         };
         let fence = self.fence();
         let bottom = bottom.filter(|&bottom| bottom >= fence).unwrap_or_else(|| {
-            problem = problem.or(Some("the stack holds too little"));
+            problem = problem.or(Some(SHORT));
             fence
         });
         let mut taken = self.stack.drain(bottom.min(self.stack.len())..);
@@ -205,47 +203,69 @@ impl<'data> Trace<'data> {
     }
 
     /// What an operation leaves on the stack.
-    fn thing(
-        &self,
+    fn slot(
+        &mut self,
+        at: FileOffset,
         op: &Op<'data>,
         pushed: &'static str,
-        taken: &mut Taken<'data>,
+        taken: &mut Taken,
         budget: &mut Budget,
-    ) -> Result<Thing<'data>, Exceeded> {
+    ) -> Result<Slot, Exceeded> {
         let Taken { first, second, problem } = taken;
+        let here = at.0.saturating_sub(self.base.0);
+        let slots = &mut self.slots;
         Ok(match *op {
-            Op::Global((module, name)) => Thing::Global(Name::Plain(module), Name::Plain(name)),
-            Op::Inst((module, name)) => Thing::Made(Name::Plain(module), Name::Plain(name)),
+            Op::Global((module, name)) => {
+                slots.global(Name::Plain(module), Name::Plain(name), budget)?
+            }
+            Op::Inst((module, name)) => {
+                slots.global(Name::Plain(module), Name::Plain(name), budget)?.made()
+            }
             Op::StackGlobal => {
-                if let (Some(Thing::Text(module)), Some(Thing::Text(name))) = (first, second) {
-                    return Ok(Thing::Global(module.clone(), name.clone()));
+                let text = |slot: &Option<Slot>| match slot.map(|slot| slots.thing(slot)) {
+                    Some(Thing::Text(text)) => Some(text),
+                    _ => None,
+                };
+                if let (Some(module), Some(name)) = (text(first), text(second)) {
+                    return slots.global(module, name, budget);
                 }
                 *problem = problem.or(Some("a global whose name is no text here"));
-                Thing::Some(pushed)
+                slots.some(pushed)
             }
-            Op::Reduce | Op::NewObj | Op::NewObjEx | Op::Obj => match first {
-                Some(Thing::Global(module, name)) => Thing::Made(module.clone(), name.clone()),
-                _ => Thing::Some(pushed),
+            Op::Reduce | Op::NewObj | Op::NewObjEx | Op::Obj => {
+                first.and_then(Slot::called).unwrap_or_else(|| slots.some(pushed))
+            }
+            Op::Ext1(code) => self.extension(code.into(), pushed, budget)?,
+            Op::Ext2(code) => self.extension(code.into(), pushed, budget)?,
+            Op::Ext4(code) => self.extension(code.into(), pushed, budget)?,
+            Op::BinUnicode(_) | Op::ShortBinUnicode(_) | Op::BinUnicode8(_) => Slot::text(here),
+            Op::Unicode(line) => match operand::unicode(line) {
+                // Where a line ends is looked for each time.
+                Ok(text) if text == line && line.len() <= SHORT_LINE => Slot::text(here),
+                Ok(text) => slots.unescaped(text, budget)?,
+                Err(_) => {
+                    *problem = Some(UNREADABLE);
+                    slots.some(pushed)
+                }
             },
-            Op::BinUnicode(text) | Op::ShortBinUnicode(text) | Op::BinUnicode8(text) => {
-                Thing::Text(Name::Plain(text))
-            }
-            Op::Unicode(line) => Thing::Text(unescaped(line, text::unicode, problem, budget)?),
             // A Python 2 string is a text to Python, if it is ASCII.
-            Op::String(line) => {
-                let name = unescaped(line, text::string, problem, budget)?;
-                if name.as_bytes().is_ascii() { Thing::Text(name) } else { Thing::Some(pushed) }
-            }
+            Op::String(line) => match operand::string(line) {
+                Ok(text) if text.is_ascii() => slots.unescaped(text, budget)?,
+                Ok(_) => slots.some(pushed),
+                Err(_) => {
+                    *problem = Some(UNREADABLE);
+                    slots.some(pushed)
+                }
+            },
             Op::BinString(bytes) | Op::ShortBinString(bytes) if bytes.is_ascii() => {
-                Thing::Text(Name::Plain(bytes))
+                Slot::text(here)
             }
             Op::Get(_) | Op::BinGet(_) | Op::LongBinGet(_) => {
-                let index = get_index(op);
-                let found = index.and_then(|index| self.memo.get(&index)).cloned();
+                let found = get_index(op).and_then(|index| self.memo.get(index));
                 if found.is_none() {
                     *problem = Some("nothing was stored in the memo there");
                 }
-                found.unwrap_or(Thing::Some(pushed))
+                found.unwrap_or_else(|| slots.some(pushed))
             }
             Op::Dup
             | Op::Memoize
@@ -255,132 +275,46 @@ impl<'data> Trace<'data> {
             | Op::SetItem
             | Op::SetItems
             | Op::AddItems
-            | Op::ReadOnlyBuffer => first.clone().unwrap_or(Thing::Some(pushed)),
-            _ => Thing::Some(pushed),
+            | Op::ReadOnlyBuffer => first.unwrap_or_else(|| slots.some(pushed)),
+            _ => slots.some(pushed),
         })
+    }
+
+    /// What stands behind an extension code, if the registry says.
+    fn extension(
+        &mut self,
+        code: i64,
+        pushed: &'static str,
+        budget: &mut Budget,
+    ) -> Result<Slot, Exceeded> {
+        let known = u32::try_from(code).ok();
+        let known = known.and_then(|code| Some((code, self.extensions?.extension(code)?)));
+        match known {
+            Some((code, (module, name))) => self.slots.registered(code, module, name, budget),
+            None => Ok(self.slots.some(pushed)),
+        }
     }
 
     /// The memo slot an operation writes.
     fn put_index(&self, op: &Op) -> Option<u64> {
         match *op {
-            Op::Put(index) => text::index(index).ok(),
+            Op::Put(index) => operand::index(index).ok(),
             Op::BinPut(index) => Some(index.into()),
             Op::LongBinPut(index) => Some(index.into()),
-            Op::Memoize => Some(self.memo.len() as u64),
+            Op::Memoize => Some(self.memo.stored()),
             _ => None,
         }
     }
 }
 
+const UNREADABLE: &str = "an operand that cannot be read";
+
 fn get_index(op: &Op) -> Option<u64> {
     match *op {
-        Op::Get(index) => text::index(index).ok(),
+        Op::Get(index) => operand::index(index).ok(),
         Op::BinGet(index) => Some(index.into()),
         Op::LongBinGet(index) => Some(index.into()),
         _ => None,
-    }
-}
-
-fn unescaped<'data>(
-    line: &'data [u8],
-    unescape: fn(&[u8]) -> Result<Vec<u8>, Kind>,
-    problem: &mut Option<&'static str>,
-    budget: &mut Budget,
-) -> Result<Name<'data>, Exceeded> {
-    // At most two bytes come of one.
-    budget.memory((line.len() as u64).saturating_mul(2))?;
-    match unescape(line) {
-        Ok(bytes) if bytes == line => Ok(Name::Plain(line)),
-        Ok(bytes) => Ok(Name::Unescaped(bytes.into())),
-        Err(_) => {
-            *problem = Some("an operand that cannot be read");
-            Ok(Name::Plain(line))
-        }
-    }
-}
-
-impl fmt::Display for Thing<'_> {
-    /// In words, a long text cut short.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "str {}", clipped(&Quoted(text.as_bytes()))),
-            Self::Global(module, name) => {
-                write!(f, "global {}.{}", clipped(module), clipped(name))
-            }
-            Self::Made(module, name) => write!(f, "{}.{}(…)", clipped(module), clipped(name)),
-            Self::Some(what) => f.write_str(what),
-        }
-    }
-}
-
-impl fmt::Display for Name<'_> {
-    /// As UTF-8, what cannot be printed escaped.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.as_bytes().utf8_chunks() {
-            chunk.valid().chars().try_for_each(|char| write!(f, "{}", char.escape_debug()))?;
-            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-        }
-        Ok(())
-    }
-}
-
-/// The beginning of a text, as much as a line of a listing has room for.
-struct Clip {
-    text: String,
-    room: usize,
-}
-
-impl Write for Clip {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars() {
-            // The error ends the writing: what is left costs nothing.
-            self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
-            self.text.push(char);
-        }
-        Ok(())
-    }
-}
-
-fn clip(write: impl FnOnce(&mut Clip) -> fmt::Result) -> String {
-    let mut clip = Clip { text: String::new(), room: 100 };
-    if write(&mut clip).is_err() {
-        clip.text.push('…');
-    }
-    clip.text
-}
-
-fn clipped(value: &impl fmt::Display) -> String {
-    clip(|out| write!(out, "{value}"))
-}
-
-impl fmt::Display for AnnotatedLine<'_> {
-    /// `offset: byte NAME operand  ; notes`, a long operand cut short.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, note } = self;
-        write!(f, "{:>6}: ", line.offset.0)?;
-        let Content::Op(op) = &line.content else {
-            write!(f, "{line}")?;
-            return match &line.content {
-                Content::Undecodable(why) => write!(f, "  ; ! {why}"),
-                _ => Ok(()),
-            };
-        };
-        let operand = clip(|out| line.write_operand(out));
-        let opcode = op.opcode();
-        write!(f, "{:02x} {opcode}{operand}  ; stack {}", opcode.byte(), note.depth)?;
-        if note.marks > 0 {
-            write!(f, ", marks {}", note.marks)?;
-        }
-        if let Some((index, thing)) = &note.memo {
-            write!(f, ", memo {index} = {thing}")?;
-        }
-        if let Some(thing @ (Thing::Global(..) | Thing::Made(..))) = &note.result {
-            write!(f, ", {thing}")?;
-        }
-        match note.problem {
-            Some(problem) => write!(f, ", ! {problem}"),
-            None => Ok(()),
-        }
     }
 }
 
@@ -455,6 +389,47 @@ mod tests {
                 "stack 0",
             ]
         );
+    }
+
+    #[test]
+    fn what_calls_return_and_codes_mean_is_followed() {
+        let policy = Policy::inspect().with_extension(7, "m", "f");
+        let bytes =
+            assemble("EXT1 7\nEXT2 8\nEXT4 7\nEMPTY_TUPLE\nREDUCE\nEMPTY_TUPLE\nREDUCE").unwrap();
+        let mut budget = Budget::default();
+        let lines = Annotated::new(&bytes, FileOffset(0), &mut budget).with_extensions(&policy);
+        let things: Vec<String> =
+            lines.map(|line| line.unwrap().note.result.unwrap().to_string()).collect();
+        let made = ["tuple", "m.f(…)", "tuple", "m.f(…)(…)"];
+        assert_eq!(things, [&["global m.f", "any", "global m.f"][..], &made].concat());
+    }
+
+    #[test]
+    fn memory_is_at_most_64_bytes_for_each_byte() {
+        let kinds = [
+            "NONE",
+            "MARK",
+            "DUP",
+            "NONE\nMEMOIZE",
+            "NONE\nLONG_BINPUT 7\nMEMOIZE",
+            "GLOBAL \"\" \"\"",
+            "UNICODE \"\\\\u0041\"\nDUP\nSTACK_GLOBAL",
+            "STRING ''",
+            "EXT1 7",
+            "SHORT_BINUNICODE \"\"\nMEMOIZE",
+            "SHORT_BINUNICODE \"\"\nDUP\nSTACK_GLOBAL\nMEMOIZE",
+            "GLOBAL a b\nEMPTY_TUPLE\nREDUCE\nDUP",
+        ];
+        let policy = Policy::inspect().with_extension(7, "m", "f");
+        for kind in kinds {
+            let once = assemble(kind).unwrap();
+            let bytes = once.repeat((1 << 20) / once.len());
+            let mut budget = Budget::default();
+            let lines = Annotated::new(&bytes, FileOffset(0), &mut budget).with_extensions(&policy);
+            assert!(lines.map(Result::unwrap).count() > 10_000);
+            let each = budget.memory_taken() / bytes.len() as u64;
+            assert!(each < 64, "{kind}: {each} bytes for each byte");
+        }
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Budget {
     /// # Errors
     /// As [`push`](Self::push).
     #[cold]
-    pub fn grow<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Exceeded> {
+    pub(crate) fn grow<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Exceeded> {
         let now = vec.capacity();
         let wanted = now.saturating_mul(2).max(vec.len().saturating_add(more));
         let bytes = (wanted.saturating_sub(now) as u64).saturating_mul(size_of::<T>() as u64);

@@ -18,26 +18,50 @@ pub(crate) struct Builder<'budget> {
     pub(super) budget: &'budget mut Budget,
     /// Offset in the stream of the operation being carried out.
     pub(super) at: u64,
+    /// What nodes, and items, are expected to fill (bytes).
+    pub(super) room: usize,
 }
 
 impl<'budget> Builder<'budget> {
     pub(crate) fn new(stream: Bytes, base: FileOffset, budget: &'budget mut Budget) -> Self {
-        Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0 }
+        Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0, room: 0 }
     }
 
-    /// Makes room for what a long stream will fill anyway: twice as many bytes as it has, for
-    /// the nodes and for the pool. Room that is not used takes no memory.
-    pub(crate) fn expect(&mut self, stream: usize) -> Result<(), Exceeded> {
+    /// Says how long the stream is. A long one will fill twice as many bytes of nodes and of
+    /// items, as a rule: once either has grown to some size, it grows to that at once. Room that
+    /// is not used takes no memory.
+    pub(crate) fn expect(&mut self, stream: usize) {
         /// From here on, growing step by step costs time that shows (bytes).
         const LONG: usize = 2 << 20;
         /// From here on, it hardly does: each step is as large as all before.
         const MOST: usize = 64 << 20;
-        if stream < LONG {
-            return Ok(());
+        self.room = if stream < LONG { 0 } else { stream.saturating_mul(2).min(MOST) };
+    }
+
+    /// How many more items to make room for, in a vector that is full.
+    fn more<T>(&self, vec: &Vec<T>) -> usize {
+        /// What has not grown so far may never (bytes).
+        const GROWN: usize = 256 << 10;
+        let size = size_of::<T>().max(1);
+        if vec.capacity().saturating_mul(size) < GROWN {
+            return 1;
         }
-        let room = stream.saturating_mul(2).min(MOST);
-        self.budget.grow(&mut self.graph.nodes, room >> size_of::<Packed>().ilog2())?;
-        self.budget.grow(&mut self.graph.pool, room >> size_of::<NodeId>().ilog2())
+        self.room.checked_div(size).unwrap_or(0).saturating_sub(vec.len()).max(1)
+    }
+
+    #[cold]
+    fn grow_nodes(&mut self) -> Result<(), Exceeded> {
+        let more = self.more(&self.graph.nodes);
+        let grown = self.budget.grow(&mut self.graph.nodes, more);
+        // Where the budget does not cover all of it, a step may yet do.
+        grown.or_else(|_| self.budget.grow(&mut self.graph.nodes, 1))
+    }
+
+    #[cold]
+    fn grow_pool(&mut self, items: usize) -> Result<(), Exceeded> {
+        let more = self.more(&self.graph.pool).max(items);
+        let grown = self.budget.grow(&mut self.graph.pool, more);
+        grown.or_else(|_| self.budget.grow(&mut self.graph.pool, items))
     }
 
     pub(crate) fn finish(self) -> Graph {
@@ -69,7 +93,10 @@ impl<'budget> Builder<'budget> {
     #[inline(always)]
     pub(crate) fn add(&mut self, node: Node) -> Result<NodeId, Exceeded> {
         let id = NodeId::arena(self.graph.nodes.len()).ok_or_else(full)?;
-        self.budget.push(&mut self.graph.nodes, Packed::new(node, self.at))?;
+        if self.graph.nodes.len() == self.graph.nodes.capacity() {
+            self.grow_nodes()?;
+        }
+        self.graph.nodes.push(Packed::new(node, self.at));
         Ok(id)
     }
 
@@ -157,7 +184,10 @@ impl<'budget> Builder<'budget> {
         let start = self.graph.pool.len();
         // Neither the start nor the length, then, is more than an index can say.
         let end = index(start.saturating_add(items.len()))?;
-        self.budget.extend(&mut self.graph.pool, items)?;
+        if self.graph.pool.capacity().saturating_sub(start) < items.len() {
+            self.grow_pool(items.len())?;
+        }
+        self.graph.pool.extend_from_slice(items);
         let start = index(start)?;
         Ok(Run { start, len: end.saturating_sub(start) })
     }

@@ -10,7 +10,7 @@ use crate::base::{Budget, Exceeded};
 impl<'budget> Builder<'budget> {
     /// Goes on with a graph that was finished.
     pub(super) fn resume(graph: Graph, budget: &'budget mut Budget) -> Self {
-        Self { graph, budget, at: 0 }
+        Self { graph, budget, at: 0, room: 0 }
     }
 
     /// Puts other items in the place of what a list, set or dict holds. When it last grew

@@ -86,8 +86,7 @@ impl Machine<'_> {
         if stream.len() as u64 > LONGEST {
             return Err(Error::new(Kind::Unsupported("a stream over 1 TiB"), None, base));
         }
-        // If the budget does not cover it, growing step by step may yet do.
-        let _ = self.build.expect(stream.len());
+        self.build.expect(stream.len());
         let mut cursor = Cursor::new(stream);
         loop {
             self.push_ids(&mut cursor);

@@ -123,6 +123,22 @@ fn a_million_marks() {
 }
 
 #[test]
+fn what_holds_itself() {
+    for text in [
+        "EMPTY_LIST\nMEMOIZE\nBINGET 0\nAPPEND",
+        "EMPTY_DICT\nMEMOIZE\nNONE\nBINGET 0\nSETITEM",
+        "EMPTY_LIST\nMEMOIZE\nBINGET 0\nTUPLE1\nAPPEND",
+        "GLOBAL m C\nEMPTY_TUPLE\nNEWOBJ\nMEMOIZE\nBINGET 0\nBUILD",
+        "GLOBAL m C\nEMPTY_TUPLE\nNEWOBJ\nMEMOIZE\nMARK\nBINGET 0\nAPPENDS",
+        "GLOBAL m f\nEMPTY_LIST\nMEMOIZE\nTUPLE1\nREDUCE\nMEMOIZE\nBINGET 0\nBINGET 1\nAPPEND\nPOP",
+        "EMPTY_SET\nMEMOIZE\nMARK\nGLOBAL m C\nEMPTY_TUPLE\nNEWOBJ\nBINGET 0\nBUILD\nADDITEMS",
+    ] {
+        let stream = assemble(&format!("{text}\nSTOP")).unwrap();
+        on_a_small_stack(move || everything(&stream));
+    }
+}
+
+#[test]
 fn a_list_that_holds_itself_a_million_times() {
     let text = "EMPTY_LIST\nMEMOIZE\nMARK\n".to_owned() + &"BINGET 0\n".repeat(DEEP);
     let stream = assemble(&(text + "APPENDS\nSTOP")).unwrap();

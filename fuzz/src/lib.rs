@@ -1,7 +1,9 @@
 //! Properties that hold for any bytes. Each is a fuzz target, and a test over the fixtures.
 
 use depickle::container::Zip;
-use depickle::pickle::{Annotated, Op, Ops, Policy, assemble, disassemble, run};
+use depickle::pickle::{
+    Annotated, Encoder, Object, Op, Ops, Policy, assemble, difference, disassemble, run,
+};
 use depickle::torch::{Checkpoint, Error, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -62,6 +64,31 @@ pub fn assembly(bytes: &[u8]) {
     assert!(budget.memory_taken() <= len * 64 + BYTES_ANYWAY, "memory per byte");
     // Any text is read as well.
     let _ = assemble(&String::from_utf8_lossy(bytes));
+}
+
+/// Whatever a stream built is written, and reads as the same again.
+pub fn encode(bytes: &[u8]) {
+    let mut budget = Budget::new(Limits::default().with_visits(1 << 20));
+    let outcome = run(bytes.to_vec().into(), FileOffset(0), &Policy::inspect(), &mut budget);
+    let Some(object) = outcome.graph.objects().last().filter(|_| outcome.end.is_err()) else {
+        return outcome.graph.root().map(written).unwrap_or_default();
+    };
+    written(object);
+}
+
+fn written(object: Object) {
+    for protocol in 0..=5 {
+        let mut budget = Budget::new(Limits::default().with_visits(1 << 20));
+        let Ok(bytes) = Encoder::new(protocol).to_vec(object, &mut budget) else { continue };
+        let outcome = run(bytes.into(), FileOffset(0), &Policy::inspect(), &mut budget);
+        assert!(outcome.end.is_ok(), "protocol {protocol}: {:?}", outcome.end);
+        let root = outcome.graph.root().expect("a root");
+        // In older protocols, calls stand for what has no operation.
+        if protocol == 5 {
+            let found = difference(object, root, &mut Budget::default()).expect("enough steps");
+            assert!(found.is_none(), "{found:?}");
+        }
+    }
 }
 
 /// A directory that opens leads to members that can be read or say why not.
@@ -127,6 +154,7 @@ mod tests {
             ("decode", super::decode as fn(&[u8])),
             ("machine", super::machine),
             ("assembly", super::assembly),
+            ("encode", super::encode),
             ("zip", super::zip),
             ("checkpoint", super::checkpoint),
         ] {

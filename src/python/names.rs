@@ -74,6 +74,10 @@ pub(crate) const NAMES: &[(Spelling, Spelling)] = &[
     (("exceptions", "StandardError"), ("builtins", "Exception")),
 ];
 
+/// Exceptions that Python 2 kept in the module `exceptions`.
+#[rustfmt::skip]
+pub(crate) const EXCEPTIONS: &str = "ArithmeticError AssertionError AttributeError BaseException BufferError BytesWarning DeprecationWarning EOFError EnvironmentError Exception FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning IndentationError IndexError KeyError KeyboardInterrupt LookupError MemoryError NameError NotImplementedError OSError OverflowError PendingDeprecationWarning ReferenceError RuntimeError RuntimeWarning StopIteration SyntaxError SyntaxWarning SystemError SystemExit TabError TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning UserWarning ValueError Warning ZeroDivisionError";
+
 /// Every older spelling of the global `name` of `module`, itself not among them.
 pub(crate) fn older(module: &str, name: &str) -> impl Iterator<Item = (String, String)> {
     let renamed = NAMES.iter().filter(move |(_, new)| *new == (module, name));
@@ -82,7 +86,9 @@ pub(crate) fn older(module: &str, name: &str) -> impl Iterator<Item = (String, S
         let name = name.to_owned();
         move |module| (module, name.clone())
     });
-    renamed.chain(moved).collect::<Vec<_>>().into_iter()
+    let exception = module == "builtins" && EXCEPTIONS.split(' ').any(|known| known == name);
+    let exception = exception.then(|| ("exceptions".to_owned(), name.to_owned()));
+    renamed.chain(moved).chain(exception).collect::<Vec<_>>().into_iter()
 }
 
 /// Every module of Python 2 that became `module` or one of its submodules.

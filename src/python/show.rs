@@ -1,10 +1,13 @@
 //! Any graph as text for people: indented, bounded in depth and in items.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::mapping;
-use super::meaning::{self, Instance, Meaning};
+use super::meaning::{self, Instance};
 use super::repr::repr;
+use super::views::View;
+use super::views::spell::{self, Bracket, Parts, Spelling, spell};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{Items, NodeId, Object, Recipe, Value};
 
@@ -109,13 +112,15 @@ fn is_container(object: Object) -> bool {
 /// One line of a container: what stands before the value, and the value.
 type Entry<'graph> = (Label<'graph>, Object<'graph>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Label<'graph> {
     None,
     /// `key: `
     Key(Object<'graph>),
     /// `name=`
     Name(Object<'graph>),
+    /// The same, of a name in words.
+    Word(String),
     /// `*`: arguments that are no plain tuple, a state that is no dict.
     Spread,
 }
@@ -125,7 +130,7 @@ struct Frame<'graph> {
     entries: std::vec::IntoIter<Entry<'graph>>,
     /// Entries not even taken, for there are too many.
     more: usize,
-    close: char,
+    close: Cow<'static, str>,
 }
 
 struct Printer<'run, 'graph> {
@@ -156,11 +161,10 @@ impl<'graph> Printer<'_, 'graph> {
                 self.put(&format!("… {more} more"))
             }
             None => {
-                let close = frame.close;
+                let close = std::mem::take(&mut frame.close);
                 self.frames.pop();
                 self.new_line(level.saturating_sub(1))?;
-                self.out.push(close);
-                Ok(())
+                self.put(&close)
             }
         }
     }
@@ -188,6 +192,7 @@ impl<'graph> Printer<'_, 'graph> {
                 Some(name) => self.put(&format!("{}=", name.escape_debug())),
                 None => self.label(Label::Key(name)),
             },
+            Label::Word(name) => self.put(&format!("{}=", name.escape_debug())),
             Label::Spread => self.put("*"),
         }
     }
@@ -226,10 +231,10 @@ impl<'graph> Printer<'_, 'graph> {
         let most = self.extent.items;
         let list = |items: Items<'graph>| entries(items, most);
         match object.value() {
-            Value::List(items) => self.frame("[", list(items), items.len(), ']'),
-            Value::Tuple(items) => self.frame("(", list(items), items.len(), ')'),
-            Value::Set(items) => self.frame("{", list(items), items.len(), '}'),
-            Value::FrozenSet(items) => self.frame("frozenset(", list(items), items.len(), ')'),
+            Value::List(items) => self.frame("[", list(items), items.len(), "]"),
+            Value::Tuple(items) => self.frame("(", list(items), items.len(), ")"),
+            Value::Set(items) => self.frame("{", list(items), items.len(), "}"),
+            Value::FrozenSet(items) => self.frame("frozenset(", list(items), items.len(), ")"),
             Value::Dict(_) => {
                 let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
                 let all = pairs.len();
@@ -238,15 +243,19 @@ impl<'graph> Printer<'_, 'graph> {
                     "{",
                     pairs.map(|(key, value)| (Label::Key(key), value)).collect(),
                     all,
-                    '}',
+                    "}",
                 )
             }
-            Value::Recipe(recipe) => match Meaning::of(recipe) {
-                Some(Meaning::Set(items)) => self.frame("{", list(items), items.len(), '}'),
-                Some(Meaning::FrozenSet(items)) => {
-                    self.frame("frozenset(", list(items), items.len(), ')')
+            Value::Recipe(recipe) => match meaning::view(object, self.budget)? {
+                Some(View::Set(items)) => self.frame("{", list(items), items.len(), "}"),
+                Some(View::FrozenSet(items)) => {
+                    self.frame("frozenset(", list(items), items.len(), ")")
                 }
-                Some(_) => self.plain(object),
+                Some(view) => match spell(&view, self.budget)? {
+                    Some(Spelling::Text(text)) => self.put(&text),
+                    Some(Spelling::Parts(parts)) => self.parts(object, parts),
+                    Some(Spelling::Opaque(_)) | None => self.object(recipe),
+                },
                 None => self.object(recipe),
             },
             _ => self.plain(object),
@@ -258,11 +267,12 @@ impl<'graph> Printer<'_, 'graph> {
         open: &str,
         entries: Vec<Entry<'graph>>,
         all: usize,
-        close: char,
+        close: impl Into<Cow<'static, str>>,
     ) -> Result<(), Exceeded> {
+        let close = close.into();
         self.put(open)?;
         if all == 0 {
-            return self.put(close.encode_utf8(&mut [0; 4]));
+            return self.put(&close);
         }
         if self.frames.len() >= self.extent.depth {
             return self.put(&format!("… {all} items{close}"));
@@ -270,6 +280,54 @@ impl<'graph> Printer<'_, 'graph> {
         let more = all.saturating_sub(entries.len());
         self.frames.push(Frame { entries: entries.into_iter(), more, close });
         Ok(())
+    }
+
+    /// A view as Python writes it: on one line if it is no container and holds none.
+    fn parts(&mut self, object: Object<'graph>, parts: Parts<'graph>) -> Result<(), Exceeded> {
+        let bare = parts.attributes.is_empty() && !parts.lines;
+        let types = parts.bracket == Bracket::Types;
+        if bare && (types || parts.parts.len() <= 8 && self.short(&parts)?) {
+            return self.plain(object);
+        }
+        let (open, close) = parts.brackets();
+        let Parts { before, lead, after, parts, attributes, .. } = parts;
+        let most = self.extent.items;
+        let count = parts.len().saturating_add(attributes.len());
+        self.put(&before)?;
+        if let Some(lead) = lead {
+            // A function, as a rule; whatever else it is stays on this line.
+            self.plain(lead)?;
+            self.put(", ")?;
+        }
+        let entry = |(label, value)| match label {
+            spell::Label::None => (Label::None, value),
+            spell::Label::Key(key) => (Label::Key(key), value),
+            spell::Label::Name(name) => (Label::Word(name), value),
+        };
+        let attributes = attributes.into_iter().map(|(name, value)| (Label::Name(name), value));
+        let entries = parts.into_iter().map(entry).chain(attributes).take(most).collect();
+        self.frame(open, entries, count, format!("{close}{after}"))
+    }
+
+    /// Whether no part of it needs lines of its own.
+    fn short(&mut self, parts: &Parts<'graph>) -> Result<bool, Exceeded> {
+        for &(_, part) in &parts.parts {
+            if !is_container(part) || (self.explain)(part).is_some() {
+                continue;
+            }
+            let view = match part.value() {
+                Value::Recipe(_) => meaning::view(part, self.budget)?,
+                _ => None,
+            };
+            let text = match view {
+                Some(view) => matches!(spell(&view, self.budget)?, Some(Spelling::Text(_))),
+                None => false,
+            };
+            if !text {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// `module.Class(arguments, attribute=…, key: …)`.
@@ -303,7 +361,7 @@ impl<'graph> Printer<'_, 'graph> {
         all.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
         let count = all.len();
         all.truncate(most);
-        self.frame("(", all, count, ')')
+        self.frame("(", all, count, ")")
     }
 }
 

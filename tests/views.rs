@@ -213,7 +213,7 @@ fn parts(view: &View) -> Value {
             json!([numbers, tzinfo.map(said)])
         }
         View::Date(date) => {
-            json!([[u32::from(date.year), date.month.into(), date.day.into()], null])
+            json!([[date.year, u16::from(date.month), u16::from(date.day)], null])
         }
         View::Time(time, tzinfo) => json!([clock(*time), tzinfo.map(said)]),
         View::TimeDelta(TimeDelta { days, seconds, microseconds }) => {
@@ -233,7 +233,7 @@ fn parts(view: &View) -> Value {
             let sum: i64 = random.words.iter().map(|word| word.as_int().unwrap()).sum();
             json!([random.version, sum, said(random.gauss)])
         }
-        View::Pattern(pattern) => json!([said(pattern.pattern), pattern.flags]),
+        View::Pattern(pattern) => json!([said(pattern.pattern), pattern.flags & !32]),
         View::Logger(name) => json!(name.unwrap_or("root")),
         View::Array(array) => {
             let shown = |element: &Element| match element {
@@ -257,6 +257,7 @@ fn parts(view: &View) -> Value {
 #[test]
 fn views_say_what_cpython_says() {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
     for case in cases() {
         let graph = graph(&case.stream);
         let root = graph.root().unwrap();
@@ -268,20 +269,23 @@ fn views_say_what_cpython_says() {
             Plain::Bytes(_) | Plain::ByteArray(_) | Plain::Set(_) | Plain::FrozenSet(_) | Plain::Global(_)
         );
         let Some(viewed) = viewed else {
-            assert!(plain, "no view: {}", case.name());
-            assert_eq!(said(root), case.repr, "{}", case.name());
+            if !plain || said(root) != case.repr {
+                wrong.push(format!("no view, {}: {}", said(root), case.name()));
+            }
             continue;
         };
         if case.kind == "instance" {
             assert!(matches!(viewed, View::Instance(_)), "{viewed:?}: {}", case.name());
             continue;
         }
-        assert_eq!(parts(&viewed), case.parts, "{}", case.name());
+        let ours = (parts(&viewed), said(root));
         // The level of a logger is not in the stream.
-        if case.kind != "logger" {
-            assert_eq!(said(root), case.repr, "{}", case.name());
+        let repr = if case.kind == "logger" { ours.1.clone() } else { case.repr.clone() };
+        if ours != (case.parts.clone(), repr) {
+            wrong.push(format!("{ours:?}, not {} {}\n{}", case.repr, case.parts, case.name()));
         }
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(kinds.len() > 30, "{kinds:?}");
 }
 
@@ -299,8 +303,8 @@ fn instances_by_whatever_way() {
         seen.insert(format!("{class} ({}) {kwargs} {base} {member}", args.join(", ")));
     }
     let want = [
-        "__main__.Bag () [] [1, 2] ",
         "__main__.Bag () []  ",
+        "__main__.Bag () [] [1, 2] ",
         "__main__.Color ('g') []  'g'",
         "__main__.Color (1) []  1",
         "__main__.KeywordOnly () []  ",

@@ -92,7 +92,7 @@ def seeded(gauss):
 
 # Kind of view, then an expression for the object.
 CASES = """
-set           set([1, 'a'])
+set           set([1, 2])
 set           set()
 frozenset     frozenset([2, 3])
 frozenset     frozenset()
@@ -332,7 +332,8 @@ def parts(kind, it):
         version, words, gauss = it.getstate()
         return [version, sum(words), said(gauss)]
     if kind == "pattern":
-        return [said(it.pattern), it.flags]
+        # Loading adds re.UNICODE to patterns of text.
+        return [said(it.pattern), it.flags & ~re.UNICODE]
     if kind == "logger":
         return it.name
     if kind == "array":
@@ -357,8 +358,8 @@ def cases():
 
 
 def skipped(kind):
-    """Loggers were pickled with their handlers before 3.7."""
-    return kind == "logger" and sys.version_info < (3, 7)
+    """Loggers were pickled with their handlers before 3.7, and bytes of Python 2 are texts."""
+    return kind == "logger" and sys.version_info < (3, 7) or kind == "bytes" and bytes is str
 
 
 def streams():

@@ -22,8 +22,8 @@ use depickle::pickle::{Dict, Graph, Items, Object, Policy, Value as Plain, assem
 use depickle::python::repr::repr;
 use depickle::python::show::{Extent, show};
 use depickle::python::views::{
-    Array, Attribute, CallerKind, DateTime, Element, Error, Int, Iteration, Kind, Raw, Scalar,
-    Singleton, Time, TimeDelta, TimeZone, View,
+    Attribute, CallerKind, DateTime, Element, Error, Int, Iteration, Kind, Scalar, Time, TimeDelta,
+    TimeZone, View,
 };
 use depickle::python::whitelist::{self, Known};
 use depickle::{Budget, Category, FileOffset, Limits};
@@ -108,15 +108,13 @@ fn float(value: f64) -> String {
 fn rest(iteration: Iteration) -> Vec<String> {
     let items = |object: Object| match object.value() {
         Plain::List(items) | Plain::Tuple(items) => items.iter().map(said).collect::<Vec<_>>(),
-        Plain::Text(text) => {
-            text.as_str().unwrap().chars().map(|it| format!("'{it}'")).collect()
-        }
+        Plain::Text(text) => text.as_str().unwrap().chars().map(|it| format!("'{it}'")).collect(),
         Plain::Bytes(bytes) => bytes.iter().map(u8::to_string).collect(),
         _ => match view(object).unwrap().unwrap() {
             View::Range(range) => {
-                let [start, stop, step] =
+                let [start, stop, by] =
                     [range.start, range.stop, range.step].map(|it| it.to_i128().unwrap());
-                let all = (start..stop).step_by(usize::try_from(step).unwrap());
+                let all = (start..stop).step_by(usize::try_from(by).unwrap());
                 all.map(|it| it.to_string()).collect()
             }
             View::Iteration(inner) => rest(inner),
@@ -266,7 +264,11 @@ fn views_say_what_cpython_says() {
         // Plain values, and classes by a dotted name, have no view.
         let plain = matches!(
             root.value(),
-            Plain::Bytes(_) | Plain::ByteArray(_) | Plain::Set(_) | Plain::FrozenSet(_) | Plain::Global(_)
+            Plain::Bytes(_)
+                | Plain::ByteArray(_)
+                | Plain::Set(_)
+                | Plain::FrozenSet(_)
+                | Plain::Global(_)
         );
         let Some(viewed) = viewed else {
             if !plain || said(root) != case.repr {
@@ -326,7 +328,8 @@ fn the_table_and_the_views_are_one() {
         let made = row.positions.iter().any(|at| {
             matches!(at, depickle::pickle::Position::Call | depickle::pickle::Position::Instance)
         });
-        let above = ["torch", "torchvision", "numpy"].contains(&row.module.split('.').next().unwrap());
+        let above =
+            ["torch", "torchvision", "numpy"].contains(&row.module.split('.').next().unwrap());
         match row.known {
             Known::View(kind) => {
                 assert!(made && !above, "{} {}", row.module, row.names);
@@ -339,4 +342,424 @@ fn the_table_and_the_views_are_one() {
         }
     }
     assert_eq!(kinds, rows);
+}
+
+/// The stream of operations in one line, apart by ` / `.
+fn ops(text: &str) -> Vec<u8> {
+    assemble(&format!("{}\nSTOP", text.replace(" / ", "\n"))).unwrap()
+}
+
+/// What is wrong with an object, without where and what to do.
+fn refusal(text: &str) -> Option<String> {
+    let graph = graph(&ops(text));
+    let why = view(graph.root().unwrap()).err()?;
+    assert_eq!(why.category(), Category::Malformed);
+    assert!(why.offset().is_some(), "{why}");
+    let text = why.to_string();
+    assert!(text.contains("; the file is damaged or was made by hand"), "{text}");
+    let (what, _) = text.split_once(", at ").unwrap();
+    Some(what.split_once(" would not take this: ").unwrap().1.to_owned())
+}
+
+/// Operations, and why Python would not carry out the call.
+const REFUSED: &[(&str, &str)] = &[
+    ("GLOBAL builtins set / BININT1 5 / TUPLE1 / REDUCE", "one list wanted, (int) given"),
+    (
+        "GLOBAL builtins set / EMPTY_LIST / EMPTY_LIST / TUPLE2 / REDUCE",
+        "one list wanted, (list, list) given",
+    ),
+    (
+        "GLOBAL builtins range / BININT1 0 / BININT1 9 / BININT1 0 / TUPLE3 / REDUCE",
+        "the step is 0",
+    ),
+    (
+        "GLOBAL builtins range / BINFLOAT 1.5 / TUPLE1 / REDUCE",
+        "one to three integers wanted, (float) given",
+    ),
+    ("GLOBAL builtins slice / EMPTY_TUPLE / REDUCE", "one to three objects wanted, () given"),
+    ("GLOBAL builtins object / BININT1 0 / TUPLE1 / REDUCE", "nothing wanted, (int) given"),
+    (
+        "GLOBAL builtins getattr / NONE / BININT1 0 / TUPLE2 / REDUCE",
+        "an object and a name wanted, (None, int) given",
+    ),
+    (
+        "GLOBAL builtins complex / MARK / BINFLOAT 1 / BINFLOAT 1 / BINFLOAT 1 / TUPLE / REDUCE",
+        "real and imaginary part wanted, (float, float, float) given",
+    ),
+    (
+        "GLOBAL builtins iter / EMPTY_LIST / TUPLE1 / REDUCE / NEWTRUE / TUPLE1 / BUILD",
+        "a state of one index wanted, tuple given",
+    ),
+    (
+        "GLOBAL builtins enumerate / EMPTY_LIST / NONE / TUPLE2 / REDUCE",
+        "an iterable and a number wanted, (list, None) given",
+    ),
+    (
+        "GLOBAL _codecs encode / BINUNICODE \"\\xe2\\x82\\xac\" / BINUNICODE \"latin1\" / TUPLE2 / REDUCE",
+        "'€' is no character of latin1",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x0d\\x01\\x00\\x00\\x00\\x00\\x00\\x00\" / TUPLE1 / REDUCE",
+        "month 13 is not in 1 to 12",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x80\\x01\\x00\\x00\\x00\\x00\\x00\\x00\" / TUPLE1 / REDUCE",
+        "month 0 is not in 1 to 12",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x01\\x01\\x19\\x00\\x00\\x00\\x00\\x00\" / TUPLE1 / REDUCE",
+        "hour 25 is not in 0 to 23",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x01\\x01\\x00\\x00\\x00\\x0f\\x42\\x40\" / TUPLE1 / REDUCE",
+        "microsecond 1000000 is not in 0 to 999999",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x01\" / TUPLE1 / REDUCE",
+        "a state of 10 bytes, or numbers wanted, (bytes) given",
+    ),
+    (
+        "GLOBAL datetime datetime / SHORT_BINSTRING \"\\x07\\xe8\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\" / BININT1 5 / TUPLE2 / REDUCE",
+        "a time zone wanted, int given",
+    ),
+    (
+        "GLOBAL datetime date / SHORT_BINBYTES \"\\x07\\xe7\\x02\\x1d\" / TUPLE1 / REDUCE",
+        "day 29 is not in 1 to 28",
+    ),
+    (
+        "GLOBAL datetime date / SHORT_BINBYTES \"\\x00\\x00\\x02\\x01\" / TUPLE1 / REDUCE",
+        "year 0 is not in 1 to 9999",
+    ),
+    (
+        "GLOBAL datetime time / SHORT_BINBYTES \"\\x98\\x00\\x00\\x00\\x00\\x00\" / TUPLE1 / REDUCE",
+        "hour 24 is not in 0 to 23",
+    ),
+    (
+        "GLOBAL datetime timedelta / BININT 1000000000 / TUPLE1 / REDUCE",
+        "days 1000000000 is not in -999999999 to 999999999",
+    ),
+    (
+        "GLOBAL datetime timezone / GLOBAL datetime timedelta / BININT1 1 / TUPLE1 / REDUCE / TUPLE1 / REDUCE",
+        "an offset of a day or more",
+    ),
+    (
+        "GLOBAL datetime timezone / BININT1 1 / TUPLE1 / REDUCE",
+        "an offset and a name wanted, (int) given",
+    ),
+    ("GLOBAL fractions Fraction / BINUNICODE \"1/0\" / TUPLE1 / REDUCE", "the denominator is 0"),
+    ("GLOBAL fractions Fraction / BININT1 1 / BININT1 0 / TUPLE2 / REDUCE", "the denominator is 0"),
+    (
+        "GLOBAL decimal Decimal / BINUNICODE \"1.2.3\" / TUPLE1 / REDUCE",
+        "\"1.2.3\" is no decimal number",
+    ),
+    (
+        "GLOBAL decimal Decimal / BINUNICODE \"1e99999999999999999999\" / TUPLE1 / REDUCE",
+        "\"1e99999999999999999999\" is no decimal number",
+    ),
+    ("GLOBAL collections deque / EMPTY_TUPLE / BININT -1 / TUPLE2 / REDUCE", "a maxlen of -1"),
+    (
+        "GLOBAL collections deque / EMPTY_TUPLE / REDUCE / EMPTY_DICT / BUILD",
+        "it has no state to set",
+    ),
+    (
+        "GLOBAL collections OrderedDict / EMPTY_LIST / BININT1 1 / APPEND / TUPLE1 / REDUCE",
+        "pairs wanted, a int found among them",
+    ),
+    (
+        "GLOBAL collections OrderedDict / EMPTY_TUPLE / REDUCE / NONE / APPEND",
+        "nothing can be appended to it",
+    ),
+    (
+        "GLOBAL collections defaultdict / EMPTY_LIST / TUPLE1 / REDUCE",
+        "a function that makes values wanted, (list) given",
+    ),
+    ("GLOBAL functools partial / BININT1 1 / TUPLE1 / REDUCE", "a function wanted, (int) given"),
+    (
+        "GLOBAL functools partial / GLOBAL m f / TUPLE1 / REDUCE / EMPTY_DICT / BUILD",
+        "a state of (function, arguments, keywords, attributes) wanted",
+    ),
+    ("GLOBAL operator itemgetter / EMPTY_TUPLE / REDUCE", "at least one item wanted, () given"),
+    (
+        "GLOBAL operator attrgetter / BININT1 1 / TUPLE1 / REDUCE",
+        "names of attributes wanted, (int) given",
+    ),
+    ("GLOBAL copyreg __newobj__ / GLOBAL copyreg __newobj__ / TUPLE1 / REDUCE", "a class wanted"),
+    (
+        "GLOBAL uuid UUID / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"int\" / LONG 340282366920938463463374607431768211456 / SETITEM / BUILD",
+        "int is not in 0 to 2^128 - 1",
+    ),
+    (
+        "GLOBAL uuid UUID / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"int\" / BININT -1 / SETITEM / BUILD",
+        "int is not in 0 to 2^128 - 1",
+    ),
+    ("GLOBAL uuid UUID / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BUILD", "a state without int"),
+    ("GLOBAL pathlib PosixPath / BININT1 1 / TUPLE1 / REDUCE", "parts of text wanted, (int) given"),
+    (
+        "GLOBAL random Random / EMPTY_TUPLE / REDUCE / BININT1 3 / EMPTY_TUPLE / NONE / TUPLE3 / BUILD",
+        "625 words wanted",
+    ),
+    (
+        "GLOBAL re _compile / BINUNICODE \"a\" / BINUNICODE \"b\" / TUPLE2 / REDUCE",
+        "a pattern and flags wanted, (str, str) given",
+    ),
+    (
+        "GLOBAL ipaddress IPv4Address / BINUNICODE \"1.2.3.256\" / TUPLE1 / REDUCE",
+        "no address of version 4",
+    ),
+    (
+        "GLOBAL ipaddress IPv4Network / BINUNICODE \"10.0.0.1/8\" / TUPLE1 / REDUCE",
+        "a network with bits of a host set",
+    ),
+    (
+        "GLOBAL ipaddress IPv6Network / BINUNICODE \"::/129\" / TUPLE1 / REDUCE",
+        "no address of version 6",
+    ),
+    (
+        "GLOBAL array _array_reconstructor / MARK / GLOBAL array array / BINUNICODE \"i\" / BININT1 8 / SHORT_BINBYTES \"abc\" / TUPLE / REDUCE",
+        "3 bytes are no whole number of 4",
+    ),
+    (
+        "GLOBAL array _array_reconstructor / MARK / GLOBAL array array / BINUNICODE \"i\" / BININT1 22 / SHORT_BINBYTES \"abc\" / TUPLE / REDUCE",
+        "the code of a format, 0 to 21, wanted",
+    ),
+    (
+        "GLOBAL array _array_reconstructor / MARK / GLOBAL array array / BINUNICODE \"x\" / BININT1 8 / SHORT_BINBYTES \"abcd\" / TUPLE / REDUCE",
+        "the letter of a type wanted",
+    ),
+    (
+        "GLOBAL array array / BINUNICODE \"b\" / EMPTY_LIST / BININT2 200 / APPEND / TUPLE2 / REDUCE",
+        "a int that is no 'b'",
+    ),
+];
+
+#[test]
+fn arguments_that_python_would_not_take() {
+    for (text, why) in REFUSED {
+        assert_eq!(refusal(text).as_deref(), Some(*why), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_certain_has_no_view() {
+    for text in [
+        // A set of a list that was changed after the call.
+        "EMPTY_LIST / MEMOIZE / POP / GLOBAL builtins set / BINGET 0 / TUPLE1 / REDUCE / BINGET 0 / BININT1 1 / APPEND / POP",
+        "EMPTY_LIST / MEMOIZE / POP / GLOBAL collections deque / BINGET 0 / TUPLE1 / REDUCE / BINGET 0 / BININT1 1 / APPEND / POP",
+        "EMPTY_DICT / MEMOIZE / POP / GLOBAL collections Counter / BINGET 0 / TUPLE1 / REDUCE / BINGET 0 / BININT1 1 / BININT1 1 / SETITEM / POP",
+        // A pair that was filled after the call that copied it.
+        "MARK / BININT1 1 / BININT1 2 / LIST / MEMOIZE / POP / GLOBAL collections OrderedDict / EMPTY_LIST / BINGET 0 / APPEND / TUPLE1 / REDUCE / BINGET 0 / BININT1 1 / APPEND / POP",
+        // A state that was changed after BUILD.
+        "EMPTY_DICT / MEMOIZE / POP / GLOBAL argparse Namespace / EMPTY_TUPLE / NEWOBJ / BINGET 0 / BUILD / BINGET 0 / BININT1 1 / BININT1 1 / SETITEM / POP",
+        // `set.__new__` ignores what it is given.
+        "GLOBAL builtins set / EMPTY_LIST / TUPLE1 / NEWOBJ",
+        "GLOBAL collections deque / EMPTY_LIST / TUPLE1 / NEWOBJ",
+        // Control goes to an argument.
+        "GLOBAL builtins iter / GLOBAL m f / NONE / TUPLE2 / REDUCE",
+        // Functions that nothing is known of.
+        "GLOBAL m f / EMPTY_TUPLE / REDUCE",
+        "GLOBAL m f / EMPTY_TUPLE / REDUCE / EMPTY_TUPLE / REDUCE",
+        "GLOBAL _operator getitem / EMPTY_LIST / BININT1 0 / TUPLE2 / REDUCE",
+        "GLOBAL builtins type / BININT1 1 / TUPLE1 / REDUCE",
+        "BININT1 1",
+        "GLOBAL m C",
+    ] {
+        let graph = graph(&ops(text));
+        let viewed = view(graph.root().unwrap()).unwrap();
+        assert!(viewed.is_none(), "{viewed:?}: {text}");
+    }
+}
+
+#[test]
+fn forms_that_no_pickler_writes_but_python_reads() {
+    for (text, want) in [
+        ("GLOBAL builtins int / EMPTY_TUPLE / REDUCE", "0"),
+        ("GLOBAL __builtin__ long / BININT1 5 / TUPLE1 / REDUCE", "5"),
+        ("GLOBAL builtins str / EMPTY_TUPLE / REDUCE", "''"),
+        ("GLOBAL builtins tuple / EMPTY_LIST / BININT1 1 / APPEND / TUPLE1 / REDUCE", "(1,)"),
+        ("GLOBAL builtins list / BININT1 1 / TUPLE1 / TUPLE1 / REDUCE", "[1]"),
+        (
+            "GLOBAL builtins dict / EMPTY_DICT / BININT1 1 / NONE / SETITEM / TUPLE1 / REDUCE",
+            "{1: None}",
+        ),
+        ("GLOBAL builtins slice / BININT1 7 / TUPLE1 / REDUCE", "slice(None, 7, None)"),
+        ("GLOBAL fractions Fraction / BININT1 6 / BININT1 4 / TUPLE2 / REDUCE", "Fraction(3, 2)"),
+        (
+            "GLOBAL datetime datetime / MARK / BININT2 2024 / BININT1 2 / BININT1 29 / TUPLE / REDUCE",
+            "datetime.datetime(2024, 2, 29, 0, 0)",
+        ),
+        (
+            "GLOBAL datetime timedelta / BININT1 0 / BININT -1 / TUPLE2 / REDUCE",
+            "datetime.timedelta(days=-1, seconds=86399)",
+        ),
+        ("GLOBAL copyreg __newobj__ / GLOBAL builtins object / TUPLE1 / REDUCE", "<object object>"),
+        (
+            "GLOBAL builtins getattr / GLOBAL m Color / BINUNICODE \"RED\" / TUPLE2 / REDUCE",
+            "<Color.RED>",
+        ),
+        (
+            "GLOBAL pathlib PurePosixPath / BINUNICODE \"a//./b\" / BINUNICODE \"/c\" / BINUNICODE \"d/\" / TUPLE3 / REDUCE",
+            "PurePosixPath('/c/d')",
+        ),
+        (
+            "GLOBAL collections OrderedDict / EMPTY_TUPLE / REDUCE / MEMOIZE / BININT1 1 / BINGET 0 / SETITEM",
+            "OrderedDict([(1, ...)])",
+        ),
+        (
+            "GLOBAL collections deque / EMPTY_TUPLE / REDUCE / MEMOIZE / BINGET 0 / APPEND",
+            "deque([[...]])",
+        ),
+        (
+            "GLOBAL collections defaultdict / GLOBAL builtins list / TUPLE1 / REDUCE / NONE / NONE / SETITEM",
+            "defaultdict(<class 'list'>, {None: None})",
+        ),
+    ] {
+        let graph = graph(&ops(text));
+        let root = graph.root().unwrap();
+        assert!(view(root).unwrap().is_some(), "{text}");
+        assert_eq!(said(root), want, "{text}");
+    }
+    let graph = graph(&ops("GLOBAL builtins float / BINFLOAT 0.5 / TUPLE1 / REDUCE"));
+    let viewed = view(graph.root().unwrap());
+    assert!(matches!(viewed, Ok(Some(View::Scalar(Scalar::Float(0.5))))));
+}
+
+/// A hundred thousand of them in each other, `open` and `close` around nothing: a stack of
+/// 256 KiB has three bytes for each.
+fn nested(open: &str, close: &str) -> Vec<u8> {
+    const DEEP: usize = 100_000;
+    let lines = |text: &str| match text {
+        "" => Vec::new(),
+        _ => assemble(&text.replace(" / ", "\n")).unwrap(),
+    };
+    [&lines(open).repeat(DEEP)[..], b"N", &lines(close).repeat(DEEP), b"."].concat()
+}
+
+#[test]
+fn depth_and_cycles_cost_no_stack() {
+    let deep = [
+        ("GLOBAL builtins set", "TUPLE1 / TUPLE1 / REDUCE"),
+        ("GLOBAL builtins bytes", "TUPLE1 / REDUCE"),
+        ("GLOBAL builtins bytearray", "TUPLE1 / REDUCE"),
+        ("GLOBAL builtins iter", "TUPLE1 / REDUCE"),
+        ("GLOBAL builtins slice", "TUPLE1 / REDUCE"),
+        ("GLOBAL builtins getattr", "BINUNICODE \"x\" / TUPLE2 / REDUCE"),
+        ("GLOBAL functools partial", "TUPLE1 / REDUCE"),
+        ("GLOBAL functools partial", "TUPLE1 / REDUCE / EMPTY_TUPLE / REDUCE"),
+        ("GLOBAL copyreg __newobj__", "TUPLE1 / REDUCE"),
+        ("GLOBAL copyreg _reconstructor", "DUP / NONE / TUPLE3 / REDUCE"),
+        ("GLOBAL datetime timezone", "TUPLE1 / REDUCE"),
+        ("GLOBAL types GenericAlias / GLOBAL builtins list", "TUPLE2 / REDUCE"),
+        ("GLOBAL _operator getitem / GLOBAL typing List", "TUPLE2 / REDUCE"),
+        ("GLOBAL collections deque / EMPTY_TUPLE / REDUCE", "APPEND"),
+        ("GLOBAL collections OrderedDict / EMPTY_TUPLE / REDUCE / NONE", "SETITEM"),
+        ("GLOBAL collections defaultdict", "TUPLE1 / REDUCE"),
+        (
+            "GLOBAL collections UserDict / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"data\"",
+            "SETITEM / BUILD",
+        ),
+        ("GLOBAL builtins ValueError", "TUPLE1 / REDUCE"),
+        ("GLOBAL re _compile", "BININT1 0 / TUPLE2 / REDUCE"),
+    ];
+    let work = move || {
+        for (open, close) in deep {
+            everything(&nested(open, close));
+        }
+    };
+    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
+}
+
+/// Every object's view, and the root as text and JSON, in whatever part the limits grant.
+fn everything(stream: &[u8]) {
+    let graph = graph(stream);
+    let mut budget = Budget::default();
+    for object in graph.objects() {
+        let _ = View::of(object, &mut budget).map(|view| format!("{view:?}").len());
+    }
+    let root = graph.root().unwrap();
+    let mut out = String::new();
+    let _ = repr(root, &|_| None, &mut out, &mut Budget::default());
+    let _ = show(root, &|_| None, Extent::default(), &mut Budget::default());
+    let mut out = Vec::new();
+    depickle::python::json::write(
+        root,
+        &depickle::python::json::Nothing,
+        &mut Budget::default(),
+        &mut out,
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_partial_among_its_own_arguments() {
+    let graph = graph(&ops("GLOBAL functools partial / GLOBAL m f / TUPLE1 / REDUCE / MEMOIZE / \
+         MARK / GLOBAL m f / BINGET 0 / TUPLE1 / EMPTY_DICT / NONE / TUPLE / BUILD"));
+    let root = graph.root().unwrap();
+    assert!(matches!(view(root), Ok(Some(View::Partial(_)))));
+    assert_eq!(said(root), "functools.partial(<function f>, ...)");
+}
+
+#[test]
+fn what_many_calls_share_is_paid_for_by_each() {
+    // A text of 64 KiB that a thousand calls would encode: a step for 64 bytes each time.
+    let text = format!(
+        "BINUNICODE \"{}\"\nMEMOIZE\nPOP\nMARK\n{}LIST\nSTOP",
+        "x".repeat(1 << 16),
+        "GLOBAL _codecs encode\nBINGET 0\nBINUNICODE \"latin1\"\nTUPLE2\nREDUCE\n".repeat(1_000)
+    );
+    let graph = graph(&assemble(&text).unwrap());
+    let mut budget = Budget::new(Limits::default().with_visits(500_000));
+    let views = graph.objects().map(|object| View::of(object, &mut budget));
+    let over: Vec<Error> = views.filter_map(Result::err).collect();
+    assert!(over.len() > 400, "{}", over.len());
+    assert!(over.iter().all(|why| why.category() == Category::OverLimit));
+}
+
+#[test]
+fn shown_as_python_would() {
+    for (text, want) in [
+        ("GLOBAL fractions Fraction / BININT1 3 / BININT1 4 / TUPLE2 / REDUCE", "Fraction(3, 4)"),
+        (
+            "GLOBAL builtins slice / NONE / BININT1 3 / NONE / TUPLE3 / REDUCE",
+            "slice(None, 3, None)",
+        ),
+        (
+            "GLOBAL datetime datetime / SHORT_BINBYTES \"\\x07\\xe8\\x01\\x02\\x03\\x04\\x00\\x00\\x00\\x00\" / GLOBAL datetime timezone / GLOBAL datetime timedelta / EMPTY_TUPLE / REDUCE / TUPLE1 / REDUCE / TUPLE2 / REDUCE",
+            "datetime.datetime(2024, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)",
+        ),
+        (
+            "GLOBAL collections defaultdict / GLOBAL builtins list / TUPLE1 / REDUCE / BININT1 1 / EMPTY_LIST / SETITEM",
+            "defaultdict(<class 'list'>, {\n  1: []\n})",
+        ),
+        (
+            "GLOBAL collections deque / EMPTY_TUPLE / BININT1 3 / TUPLE2 / REDUCE / MARK / BININT1 1 / BININT1 2 / APPENDS",
+            "deque([\n  1\n  2\n], maxlen=3)",
+        ),
+        ("GLOBAL collections OrderedDict / EMPTY_TUPLE / REDUCE", "OrderedDict()"),
+        (
+            "GLOBAL collections OrderedDict / EMPTY_TUPLE / REDUCE / BINUNICODE \"a\" / BININT1 1 / SETITEM / EMPTY_DICT / BINUNICODE \"_metadata\" / BININT1 2 / SETITEM / BUILD",
+            "OrderedDict({\n  'a': 1\n  _metadata=2\n})",
+        ),
+        (
+            "GLOBAL functools partial / GLOBAL m f / TUPLE1 / REDUCE / MARK / GLOBAL m f / BININT1 1 / TUPLE1 / EMPTY_DICT / BINUNICODE \"a\" / BININT1 2 / SETITEM / NONE / TUPLE / BUILD",
+            "functools.partial(<function f>, 1, a=2)",
+        ),
+        (
+            "GLOBAL builtins iter / EMPTY_LIST / BININT1 7 / APPEND / TUPLE1 / REDUCE / BININT1 0 / BUILD",
+            "builtins.iter(\n  [\n    7\n  ]\n  *0\n)",
+        ),
+        (
+            "GLOBAL argparse Namespace / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"lr\" / BINFLOAT 0.5 / SETITEM / BUILD",
+            "Namespace(\n  lr=0.5\n)",
+        ),
+        // What Python would refuse is shown as it stands.
+        (
+            "GLOBAL fractions Fraction / BININT1 3 / BININT1 0 / TUPLE2 / REDUCE",
+            "fractions.Fraction(\n  3\n  0\n)",
+        ),
+    ] {
+        let graph = graph(&ops(text));
+        let root = graph.root().unwrap();
+        let shown = show(root, &|_| None, Extent::default(), &mut Budget::default()).unwrap();
+        assert_eq!(shown, want, "{text}");
+    }
 }

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::literal;
 use super::mapping::{self, Pair};
 use super::meaning::{self, Instance};
-use super::views::View;
+use super::views::{self, Kind, View};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{BigInt, Dict, EffectKind, Items, Keys, Object, Recipe, Text, Value};
 
@@ -300,7 +300,11 @@ impl<'graph> Writer<'_, 'graph> {
     }
 
     fn recipe(&mut self, recipe: Recipe<'graph>) -> Result<(), Error> {
-        match meaning::view(recipe.object(), self.budget)? {
+        let object = recipe.object();
+        let plain =
+            matches!(views::kind_of(object), Some(Kind::Set | Kind::FrozenSet | Kind::ByteArray));
+        let view = if plain { meaning::view(object, self.budget)? } else { None };
+        match view {
             Some(View::Set(items)) => self.set("{\"$set\":[", items)?,
             Some(View::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
             Some(View::ByteArray(raw)) => self.put(&tagged("$bytearray", &raw.to_vec()))?,
@@ -371,6 +375,9 @@ impl<'graph> Writer<'_, 'graph> {
 
 /// What a call gives that is neither mutable nor compound: its sharing means nothing.
 fn atom(object: Object, budget: &mut Budget) -> Result<Option<String>, Exceeded> {
+    if !matches!(views::kind_of(object), Some(Kind::Complex | Kind::Bytes | Kind::Encoded)) {
+        return Ok(None);
+    }
     Ok(match meaning::view(object, budget)? {
         Some(View::Complex(re, im)) => {
             Some(format!("{{\"$complex\":[{},{}]}}", float(re), float(im)))

@@ -286,13 +286,13 @@ impl<'graph> Printer<'_, 'graph> {
     fn parts(&mut self, object: Object<'graph>, parts: Parts<'graph>) -> Result<(), Exceeded> {
         let bare = parts.attributes.is_empty() && !parts.lines;
         let types = parts.bracket == Bracket::Types;
-        if bare && (types || parts.parts.len() <= 8 && self.short(&parts)?) {
+        if bare && (types || parts.items.len() <= 8 && self.short(&parts)?) {
             return self.plain(object);
         }
         let (open, close) = parts.brackets();
-        let Parts { before, lead, after, parts, attributes, .. } = parts;
+        let Parts { before, lead, after, items, attributes, .. } = parts;
         let most = self.extent.items;
-        let count = parts.len().saturating_add(attributes.len());
+        let count = items.len().saturating_add(attributes.len());
         self.put(&before)?;
         if let Some(lead) = lead {
             // A function, as a rule; whatever else it is stays on this line.
@@ -305,13 +305,13 @@ impl<'graph> Printer<'_, 'graph> {
             spell::Label::Name(name) => (Label::Word(name), value),
         };
         let attributes = attributes.into_iter().map(|(name, value)| (Label::Name(name), value));
-        let entries = parts.into_iter().map(entry).chain(attributes).take(most).collect();
+        let entries = items.into_iter().map(entry).chain(attributes).take(most).collect();
         self.frame(open, entries, count, format!("{close}{after}"))
     }
 
     /// Whether no part of it needs lines of its own.
     fn short(&mut self, parts: &Parts<'graph>) -> Result<bool, Exceeded> {
-        for &(_, part) in &parts.parts {
+        for &(_, part) in &parts.items {
             if !is_container(part) || (self.explain)(part).is_some() {
                 continue;
             }

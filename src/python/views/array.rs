@@ -97,7 +97,7 @@ impl Machine {
     }
 }
 
-impl<'graph> Array<'graph> {
+impl Array<'_> {
     /// How many elements there are. Takes time in proportion to text, for bytes that protocol 2
     /// spelled as text.
     #[must_use]

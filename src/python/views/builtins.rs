@@ -303,7 +303,7 @@ pub(super) fn range<'graph>(call: &Call<'graph>, _: &mut Budget) -> Read<'graph>
     let range = match (call.args.len(), ints) {
         (1, [Some(stop), ..]) => Range { start: zero, stop, step: one },
         (2, [Some(start), Some(stop), _]) => Range { start, stop, step: one },
-        (3, [Some(start), Some(stop), Some(step)]) => Range { start, stop, step },
+        (3, [Some(start), Some(stop), Some(by)]) => Range { start, stop, step: by },
         _ => return Err(call.refuse_args("one to three integers")),
     };
     if range.step == zero {

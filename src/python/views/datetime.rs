@@ -69,10 +69,7 @@ pub struct TimeZone<'graph> {
 }
 
 /// The bytes of a state, as bytes or as the text of Python 2.
-fn state<'graph, const N: usize>(
-    object: Object<'graph>,
-    budget: &mut Budget,
-) -> Result<Option<[u8; N]>, Error> {
+fn state<const N: usize>(object: Object, budget: &mut Budget) -> Result<Option<[u8; N]>, Error> {
     let bytes = match object.value() {
         Value::Text(text) if text.is_python2() => text.as_bytes().to_vec(),
         Value::Text(text) => {
@@ -217,6 +214,9 @@ pub(super) fn time<'graph>(call: &Call<'graph>, budget: &mut Budget) -> Read<'gr
     Ok(Some(View::Time(checked_time(call, clock, false)?, tzinfo(call, 4)?)))
 }
 
+/// Microseconds of a day.
+const DAY: i128 = 86_400_000_000;
+
 /// The span of a call of `timedelta` with integers.
 fn span(call: &Call) -> Result<TimeDelta, Error> {
     call.plain()?;
@@ -231,7 +231,6 @@ fn span(call: &Call) -> Result<TimeDelta, Error> {
         .and_then(|seconds| seconds.checked_mul(1_000_000))
         .and_then(|whole| whole.checked_add(micros));
     let total = total.unwrap_or(i128::MAX);
-    const DAY: i128 = 86_400_000_000;
     let (days, rest) = (total.div_euclid(DAY), total.rem_euclid(DAY));
     let days = i64::try_from(days).unwrap_or(i64::MAX);
     let (seconds, micros) = (rest.div_euclid(1_000_000), rest.rem_euclid(1_000_000));

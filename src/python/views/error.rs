@@ -23,11 +23,7 @@ enum Why {
 
 impl Error {
     #[cold]
-    pub(super) fn refused(
-        global: String,
-        why: impl Into<String>,
-        at: Option<FileOffset>,
-    ) -> Self {
+    pub(super) fn refused(global: String, why: impl Into<String>, at: Option<FileOffset>) -> Self {
         Self(Box::new(Inner { global, why: Why::Refused(why.into()), at }))
     }
 

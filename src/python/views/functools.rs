@@ -197,9 +197,7 @@ fn method<'graph>(
     }
     let dotted = [global.name, b".", name.as_bytes()].concat();
     match kind::of(global.module, &dotted) {
-        Some(kind) => {
-            kind.read(&Call { object, global, new: false, args, kwargs: None }, budget)
-        }
+        Some(kind) => kind.read(&Call { object, global, new: false, args, kwargs: None }, budget),
         None => Ok(None),
     }
 }

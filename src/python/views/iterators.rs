@@ -89,7 +89,8 @@ fn sequence<'graph>(
     let known = match over.value() {
         Value::List(_) | Value::Tuple(_) | Value::Text(_) | Value::Bytes(_) => true,
         Value::Recipe(_) => {
-            direct(over).is_some_and(|(kind, _)| kind == Kind::Range) || raw(over, budget)?.is_some()
+            direct(over).is_some_and(|(kind, _)| kind == Kind::Range)
+                || raw(over, budget)?.is_some()
         }
         _ => false,
     };
@@ -144,9 +145,7 @@ pub(super) fn enumerate<'graph>(call: &Call<'graph>, _: &mut Budget) -> Read<'gr
         _ => None,
     };
     match (over, next) {
-        (Some(over), Some(next)) => {
-            Ok(Some(View::Iteration(Iteration::Enumerate { over, next })))
-        }
+        (Some(over), Some(next)) => Ok(Some(View::Iteration(Iteration::Enumerate { over, next }))),
         _ => Err(call.refuse_args("an iterable and a number")),
     }
 }

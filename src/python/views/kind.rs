@@ -158,7 +158,7 @@ kinds! {
 
 /// The kind of what `name` of `module` makes, whichever Python spells it.
 pub(super) fn of(module: &[u8], name: &[u8]) -> Option<Kind> {
-    static KINDS: LazyLock<HashMap<Vec<u8>, HashMap<Vec<u8>, Kind>>> = LazyLock::new(table);
+    static KINDS: LazyLock<Table> = LazyLock::new(table);
     KINDS.get(module)?.get(name).copied()
 }
 
@@ -167,8 +167,11 @@ pub(super) fn of_global(global: Global) -> Option<Kind> {
     of(global.module, global.name)
 }
 
-fn table() -> HashMap<Vec<u8>, HashMap<Vec<u8>, Kind>> {
-    let mut kinds: HashMap<Vec<u8>, HashMap<Vec<u8>, Kind>> = HashMap::new();
+/// Kinds by module and name.
+type Table = HashMap<Vec<u8>, HashMap<Vec<u8>, Kind>>;
+
+fn table() -> Table {
+    let mut kinds = Table::new();
     for row in whitelist::rows() {
         let Known::View(kind) = row.known else { continue };
         for name in row.names.split(' ') {

@@ -1,6 +1,6 @@
 //! Typed views: what the standard library's globals mean when an object is made by calling them.
 //!
-//! A view is made when asked, borrows the graph, and costs no more than the texts it must read.
+//! A view is made when asked, borrows the graph, and costs no more than what it must check.
 //! It never follows an object's parts: those are objects again. Which global means what stands
 //! in the [whitelist](super::whitelist), and nowhere else.
 //!
@@ -135,13 +135,20 @@ pub enum View<'graph> {
     Instance(Instance<'graph>),
 }
 
+/// The kind of view that a call of a known global promises; whether it keeps that, only the
+/// view can tell. Costs a look into a table.
+pub(crate) fn kind_of(object: Object) -> Option<Kind> {
+    functools::direct(object).map(|(kind, _)| kind)
+}
+
 impl<'graph> View<'graph> {
     /// What `object` is, if calling a global of the standard library makes it, or if it is an
     /// instance of any class. None for plain values, for calls of other functions, and where
     /// what Python would have made is not certain.
     ///
-    /// Reads no more than texts among the arguments, a step for each 64 bytes, and never
-    /// further into the graph.
+    /// Never reads further into the graph than the arguments and what they hold. Pays a step
+    /// for every 64 bytes of text that it must read, and one for each pair or element that it
+    /// must check.
     ///
     /// ```
     /// use depickle::pickle::{Policy, run};
@@ -171,6 +178,8 @@ impl<'graph> View<'graph> {
 
     fn of_recipe(recipe: Recipe<'graph>, budget: &mut Budget) -> Result<Option<Self>, Error> {
         let object = recipe.object();
+        // They are gone through below, however often the object is met.
+        budget.visits(object.effects().count() as u64 / 64)?;
         let new = !matches!(recipe.make(), Make::Reduce | Make::Inst | Make::Obj);
         let (callable, given) = (recipe.callable(), recipe.args());
         let Some(args) = given.as_tuple() else {
@@ -178,23 +187,11 @@ impl<'graph> View<'graph> {
         };
         let kwargs = recipe.kwargs().map(Object::as_dict);
         match (callable.value(), kwargs) {
-            (Value::Global(global), None) => {
-                let kind = kind::of_global(global);
-                let call = Call { object, global, new, args, kwargs: None };
-                match kind {
-                    Some(kind) => kind.read(&call, budget),
-                    None => Ok(Instance::of(recipe).map(Self::Instance)),
-                }
-            }
-            (Value::Global(global), Some(Some(kwargs)))
-                if kwargs.is_empty() && kind::of_global(global).is_some() =>
-            {
-                let call = Call { object, global, new, args, kwargs: None };
-                kind::of_global(global).map_or(Ok(None), |kind| kind.read(&call, budget))
-            }
-            (Value::Recipe(made), None) if !new => {
-                functools::called(object, made, args, budget)
-            }
+            (Value::Global(global), None) => match kind::of_global(global) {
+                Some(kind) => kind.read(&Call { object, global, new, args, kwargs: None }, budget),
+                None => Ok(Instance::of(recipe).map(Self::Instance)),
+            },
+            (Value::Recipe(made), None) if !new => functools::called(object, made, args, budget),
             _ => Ok(Instance::of(recipe).map(Self::Instance)),
         }
     }

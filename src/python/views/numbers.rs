@@ -46,9 +46,7 @@ pub(super) fn fraction<'graph>(call: &Call<'graph>, budget: &mut Budget) -> Read
     };
     match terms {
         Some((_, 0)) => Err(call.refuse("the denominator is 0")),
-        Some((numerator, denominator)) => {
-            Ok(reduced(numerator, denominator).map(View::Fraction))
-        }
+        Some((numerator, denominator)) => Ok(reduced(numerator, denominator).map(View::Fraction)),
         // Beyond 128 bits nothing is said: it would have to be brought to lowest terms.
         None => Ok(None),
     }
@@ -140,10 +138,8 @@ pub(super) fn decimal<'graph>(call: &Call<'graph>, budget: &mut Budget) -> Read<
 }
 
 impl Decimal {
-    const ZERO: Self = Self {
-        negative: false,
-        value: Digits::Finite { digits: String::new(), exponent: 0 },
-    };
+    const ZERO: Self =
+        Self { negative: false, value: Digits::Finite { digits: String::new(), exponent: 0 } };
 
     /// Exponents that Python's decimals have on 64 bits.
     const LARGEST: i64 = 999_999_999_999_999_999;
@@ -293,7 +289,8 @@ mod tests {
         ] {
             assert_eq!(Decimal::of(text).map(|it| it.to_string()).as_deref(), Some(want), "{text}");
         }
-        for text in ["", ".", "e5", "1e", "1e+", "--1", "1.2.3", "1e999999999999999999999", "nanx"] {
+        for text in ["", ".", "e5", "1e", "1e+", "--1", "1.2.3", "1e999999999999999999999", "nanx"]
+        {
             assert_eq!(Decimal::of(text), None, "{text}");
         }
     }

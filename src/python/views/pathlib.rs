@@ -42,15 +42,14 @@ impl Path<'_> {
             }
         }
         budget.memory(joined.len() as u64)?;
-        let (drive, root, rest) = if self.windows { split_windows(&joined) } else { split_posix(&joined) };
+        let (drive, root, rest) =
+            if self.windows { split_windows(&joined) } else { split_posix(&joined) };
         let separators: &[char] = if self.windows { &['/', '\\'] } else { &['/'] };
         let names = rest.split(separators).filter(|name| !matches!(*name, "" | "."));
         let names: Vec<&str> = names.collect();
         let start = format!("{drive}{root}").replace(if self.windows { '\\' } else { '/' }, "/");
-        match start.is_empty() && names.is_empty() {
-            true => Ok(String::from(".")),
-            false => Ok(start + &names.join("/")),
-        }
+        let nothing = start.is_empty() && names.is_empty();
+        Ok(if nothing { String::from(".") } else { start + &names.join("/") })
     }
 }
 
@@ -138,7 +137,9 @@ fn path<'graph>(call: &Call<'graph>, windows: bool, budget: &mut Budget) -> Read
         match part.value() {
             Value::Text(text) => match text.as_str() {
                 // Devices and verbatim paths follow rules of their own.
-                Some(text) if windows && ["\\\\?\\", "\\\\.\\"].iter().any(|it| text.starts_with(it)) => {
+                Some(text)
+                    if windows && ["\\\\?\\", "\\\\.\\"].iter().any(|it| text.starts_with(it)) =>
+                {
                     return Ok(None);
                 }
                 Some(_) => {}

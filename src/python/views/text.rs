@@ -118,10 +118,8 @@ pub(super) fn ip<'graph>(call: &Call<'graph>, budget: &mut Budget) -> Read<'grap
         Some((address, scope)) if v6 => (address, Some(scope)),
         _ => (address, None),
     };
-    let address = match v6 {
-        true => address.parse().map(IpAddr::V6),
-        false => address.parse().map(IpAddr::V4),
-    };
+    let address =
+        if v6 { address.parse().map(IpAddr::V6) } else { address.parse().map(IpAddr::V4) };
     let address = address.map_err(|_| refused())?;
     let bits = if v6 { 128 } else { 32 };
     let prefix = match prefix {

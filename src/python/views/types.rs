@@ -4,9 +4,9 @@
 //! `Objects/namespaceobject.c`, `Lib/argparse.py`, `Objects/genericaliasobject.c`,
 //! `Lib/typing.py` (`_GenericAlias.__reduce__`), `Lib/enum.py` (`__reduce_ex__`).
 
+use super::View;
 use super::call::{Attributes, Call, Read};
 use super::kind::{self, Kind};
-use super::{Error, View};
 use crate::base::Budget;
 use crate::pickle::{Dict, EffectKind, Global, Items, Make, NodeId, Object, Recipe, Value};
 use crate::python::names;
@@ -186,21 +186,24 @@ pub(super) fn generic_alias<'graph>(call: &Call<'graph>, _: &mut Budget) -> Read
 }
 
 pub(super) fn simple_namespace<'graph>(call: &Call<'graph>, _: &mut Budget) -> Read<'graph> {
-    Ok(by_attributes(call)?.map(View::SimpleNamespace))
+    by_attributes(call, View::SimpleNamespace)
 }
 
 pub(super) fn namespace<'graph>(call: &Call<'graph>, _: &mut Budget) -> Read<'graph> {
-    Ok(by_attributes(call)?.map(View::Namespace))
+    by_attributes(call, View::Namespace)
 }
 
-/// The attributes of what has nothing else.
-fn by_attributes<'graph>(call: &Call<'graph>) -> Result<Option<Option<Dict<'graph>>>, Error> {
+/// What has attributes and nothing else.
+fn by_attributes<'graph>(
+    call: &Call<'graph>,
+    view: impl FnOnce(Option<Dict<'graph>>) -> View<'graph>,
+) -> Read<'graph> {
     call.only(&[EffectKind::State])?;
     if !call.args.is_empty() {
         return Ok(None);
     }
     Ok(match call.attributes()? {
-        Attributes::Sure(attributes) => Some(attributes),
+        Attributes::Sure(attributes) => Some(view(attributes)),
         Attributes::Unsure => None,
     })
 }

@@ -38,10 +38,7 @@ pub(super) fn uuid<'graph>(call: &Call<'graph>, budget: &mut Budget) -> Read<'gr
     if !call.args.is_empty() || !call.new {
         return Ok(None);
     }
-    let state = match call.attributes()? {
-        Attributes::Sure(Some(state)) => state,
-        _ => return Ok(None),
-    };
+    let Attributes::Sure(Some(state)) = call.attributes()? else { return Ok(None) };
     budget.visits(state.len() as u64 / 8)?;
     let Some(int) = state.get("int").map(|int| (int, Int::of(int))) else {
         return Err(call.refuse("a state without int"));

@@ -3,12 +3,21 @@
 //!
 //! Source: `__repr__` of each class in CPython 3.11.
 
+mod functions;
+mod values;
+
 use std::borrow::Cow;
 
-use super::super::{literal, mapping};
-use super::*;
-use crate::base::Exceeded;
-use crate::pickle::{Global, Pair};
+use functions::{attribute_of, caller_of, partial_of, type_name};
+use values::{array_of, clock, iteration_of, member_of, moment, pattern_of, timedelta, timezone};
+
+use super::{
+    Date, DateTime, Exception, Fraction, Generic, Int, Kind, Mapping, MappingKind, Range, Raw,
+    Scalar, Singleton, View, functools,
+};
+use crate::base::{Budget, Exceeded};
+use crate::pickle::{Dict, Global, Items, Object, Pair, Value};
+use crate::python::{literal, mapping};
 
 /// How a view is written.
 pub(crate) enum Spelling<'graph> {
@@ -28,7 +37,7 @@ pub(crate) struct Parts<'graph> {
     /// Python's own way with a partial that leads: it thinks that it is being shown already.
     pub lead_elided: bool,
     pub bracket: Bracket,
-    pub parts: Vec<(Label<'graph>, Object<'graph>)>,
+    pub items: Vec<(Label<'graph>, Object<'graph>)>,
     pub after: String,
     /// What else was set on it, of which `repr` says nothing.
     pub attributes: Vec<Pair<'graph>>,
@@ -69,7 +78,7 @@ impl<'graph> Parts<'graph> {
             lead_elided: false,
             attributes: Vec::new(),
             bracket: Bracket::None,
-            parts: Vec::new(),
+            items: Vec::new(),
             after: after.into(),
             cycle: "...",
             lines: false,
@@ -77,7 +86,7 @@ impl<'graph> Parts<'graph> {
     }
 
     fn unlabelled(mut self, parts: impl IntoIterator<Item = Object<'graph>>) -> Self {
-        self.parts.extend(parts.into_iter().map(|part| (Label::None, part)));
+        self.items.extend(parts.into_iter().map(|part| (Label::None, part)));
         self
     }
 
@@ -86,13 +95,13 @@ impl<'graph> Parts<'graph> {
             Value::Text(text) => Label::Name(text.to_string_lossy().into_owned()),
             _ => Label::Name(String::from("?")),
         };
-        self.parts.extend(names.into_iter().map(|(name, value)| (label(name), value)));
+        self.items.extend(names.into_iter().map(|(name, value)| (label(name), value)));
         self
     }
 
     fn keyed(mut self, bracket: Bracket, pairs: Vec<Pair<'graph>>) -> Self {
         self.bracket = bracket;
-        self.parts.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
+        self.items.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
         self.container()
     }
 
@@ -101,6 +110,7 @@ impl<'graph> Parts<'graph> {
         self
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as what its callers give")]
     fn spelled(self) -> Result<Option<Spelling<'graph>>, Exceeded> {
         Ok(Some(Spelling::Parts(self)))
     }
@@ -127,8 +137,8 @@ impl<'graph> Parts<'graph> {
             text.push_str(", ");
         }
         text.push_str(open);
-        let written = !self.parts.is_empty();
-        for (label, part) in self.parts {
+        let written = !self.items.is_empty();
+        for (label, part) in self.items {
             match label {
                 Label::None => {}
                 Label::Name(name) => text.extend([&name, "="]),
@@ -156,12 +166,14 @@ impl<'graph> Parts<'graph> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as what its callers give")]
 fn text<'graph>(text: impl Into<String>) -> Result<Option<Spelling<'graph>>, Exceeded> {
     Ok(Some(Spelling::Text(text.into())))
 }
 
 /// How Python writes what a view stands for; none for instances of classes with a `repr` of
 /// their own.
+#[expect(clippy::too_many_lines, reason = "an arm for each view")]
 pub(crate) fn spell<'graph>(
     view: &View<'graph>,
     budget: &mut Budget,
@@ -248,9 +260,7 @@ pub(crate) fn spell<'graph>(
             Parts::new(name, ")").named(pairs).container().spelled()
         }
         View::Member(class, value) => member_of(*class, *value),
-        View::Random(_) => {
-            Ok(Some(Spelling::Opaque(String::from("<random.Random object>"))))
-        }
+        View::Random(_) => Ok(Some(Spelling::Opaque(String::from("<random.Random object>")))),
         View::Fraction(Fraction { numerator, denominator }) => {
             text(format!("Fraction({numerator}, {denominator})"))
         }
@@ -265,7 +275,9 @@ pub(crate) fn spell<'graph>(
         View::Time(time, tzinfo) => moment(format!("datetime.time({}", clock(*time)), *tzinfo),
         View::TimeDelta(span) => text(timedelta(*span)),
         View::TimeZone(zone) => text(timezone(*zone)),
-        View::Zone(key) => text(format!("zoneinfo.ZoneInfo(key={})", literal::text(key.as_bytes()))),
+        View::Zone(key) => {
+            text(format!("zoneinfo.ZoneInfo(key={})", literal::text(key.as_bytes())))
+        }
         View::Uuid(uuid) => text(format!("UUID('{uuid}')")),
         View::Path(path) => {
             let joined = path.as_posix(budget)?;
@@ -294,7 +306,10 @@ fn copy(raw: Raw, budget: &mut Budget) -> Result<Vec<u8>, Exceeded> {
 }
 
 /// Items in a vector that is paid for.
-fn paid<'graph>(items: Items<'graph>, budget: &mut Budget) -> Result<Vec<Object<'graph>>, Exceeded> {
+fn paid<'graph>(
+    items: Items<'graph>,
+    budget: &mut Budget,
+) -> Result<Vec<Object<'graph>>, Exceeded> {
     let len = items.len() as u64;
     budget.visits(len)?;
     budget.memory(len.saturating_mul(96))?;
@@ -327,120 +342,11 @@ fn short(global: Global) -> String {
     name.rsplit('.').next().unwrap_or_default().escape_debug().to_string()
 }
 
-/// A type as it is written among the parameters of another.
-pub(crate) fn type_name(object: Object) -> String {
-    match object.value() {
-        Value::Global(global) if crate::python::names::is_builtins(global.module) => {
-            match global.name {
-                b"long" => String::from("int"),
-                b"unicode" => String::from("str"),
-                _ => short(global),
-            }
-        }
-        Value::Global(global) => global.to_string().escape_debug().to_string(),
-        _ => String::from("?"),
-    }
-}
-
-/// Methods that belong to a built-in class rather than to its instances.
-const OF_CLASSES: &[&str] =
-    &["fromkeys", "maketrans", "from_bytes", "fromhex", "__new__", "__init_subclass__"];
-
-fn attribute_of<'graph>(
-    Attribute { owner, name }: Attribute<'graph>,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    let name = name.escape_debug().to_string();
-    match owner.value() {
-        Value::Global(global) if crate::python::names::is_builtins(global.module) => {
-            if OF_CLASSES.contains(&name.as_str()) {
-                return text(format!("<built-in method {name} of type object>"));
-            }
-            text(format!("<method '{name}' of '{}' objects>", short(global)))
-        }
-        Value::Global(global) => {
-            let class = global.to_string().escape_debug().to_string();
-            let capitals = name.chars().filter(|char| char.is_alphabetic());
-            let constant = name.len() > 1 && capitals.clone().all(char::is_uppercase);
-            match name.trim_start_matches('_').chars().next() {
-                // What PEP 8 spells as a constant is a member of an enumeration.
-                Some(_) if constant => text(format!("<{}.{name}>", short(global))),
-                Some(first) if first.is_uppercase() => text(format!("<class '{class}.{name}'>")),
-                _ => text(format!("<function {}.{name}>", short(global))),
-            }
-        }
-        Value::Recipe(recipe) => {
-            let class = recipe.callable().as_global().map_or(String::from("?"), short);
-            let before = format!("<bound method {class}.{name} of ");
-            Parts::new(before, ">").unlabelled([owner]).spelled()
-        }
-        _ => text(format!("<built-in method {name} of {} object>", owner.kind())),
-    }
-}
-
 fn attributes_of<'graph>(
     attributes: Option<Dict<'graph>>,
     budget: &mut Budget,
 ) -> Result<Vec<Pair<'graph>>, Exceeded> {
     attributes.map_or(Ok(Vec::new()), |dict| mapping::distinct(dict.iter(), budget))
-}
-
-fn partial_of<'graph>(
-    partial: Partial<'graph>,
-    budget: &mut Budget,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    let args = paid(partial.args, budget)?;
-    let named = attributes_of(partial.kwargs, budget)?;
-    let parts = Parts::new("functools.partial(", ")");
-    let mut parts = parts.unlabelled([partial.func]).unlabelled(args).named(named);
-    parts.attributes = attributes_of(partial.attributes, budget)?;
-    parts.spelled()
-}
-
-fn caller_of<'graph>(
-    caller: Caller<'graph>,
-    budget: &mut Budget,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    let before = match caller.kind {
-        CallerKind::ItemGetter => "operator.itemgetter(",
-        CallerKind::AttrGetter => "operator.attrgetter(",
-        CallerKind::MethodCaller => "operator.methodcaller(",
-    };
-    let args = paid(caller.args, budget)?;
-    let named = attributes_of(caller.kwargs, budget)?;
-    Parts::new(before, ")").unlabelled(caller.name).unlabelled(args).named(named).spelled()
-}
-
-fn iteration_of(iteration: Iteration) -> Result<Option<Spelling>, Exceeded> {
-    let kind = match iteration {
-        Iteration::Count { start, step } => {
-            let Some(start) = start else { return text("count(0)") };
-            let step = step.filter(|step| step.as_int() != Some(1));
-            return Parts::new("count(", ")").unlabelled([start]).unlabelled(step).spelled();
-        }
-        Iteration::Repeat { object, times } => {
-            let after = times.map_or(String::from(")"), |times| format!(", {times})"));
-            return Parts::new("repeat(", after).unlabelled([object]).spelled();
-        }
-        Iteration::Iter { over, .. } => match over.value() {
-            Value::List(_) => "list_iterator",
-            Value::Tuple(_) => "tuple_iterator",
-            Value::Text(text) if text.as_bytes().is_ascii() => "str_ascii_iterator",
-            Value::Text(_) => "str_iterator",
-            Value::Bytes(_) => "bytes_iterator",
-            _ if functools::direct(over).is_some_and(|(kind, _)| kind == Kind::Range) => {
-                "range_iterator"
-            }
-            _ => "bytes_iterator",
-        },
-        Iteration::Reversed { over, .. } => match over.value() {
-            Value::List(_) => "list_reverseiterator",
-            _ => "reversed",
-        },
-        Iteration::Enumerate { .. } => "enumerate",
-        Iteration::Cycle { .. } => "itertools.cycle",
-        Iteration::Chain { .. } => "itertools.chain",
-    };
-    Ok(Some(Spelling::Opaque(format!("<{kind} object>"))))
 }
 
 fn mapping_of<'graph>(
@@ -477,137 +383,4 @@ fn mapping_of<'graph>(
     parts.attributes = attributes_of(mapping.attributes, budget)?;
     parts.cycle = if mapping.kind == MappingKind::OrderedDict { "..." } else { "{...}" };
     parts.spelled()
-}
-
-/// The names that `uuid.SafeUUID` gives its values; others keep theirs to themselves.
-fn member_of<'graph>(
-    class: Object<'graph>,
-    value: Object<'graph>,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    let name = match value.value() {
-        Value::Int(0) => "safe",
-        Value::Int(-1) => "unsafe",
-        Value::None => "unknown",
-        _ => return Ok(None),
-    };
-    let class = class.as_global().map_or(String::from("?"), short);
-    Parts::new(format!("<{class}.{name}: "), ">").unlabelled([value]).spelled()
-}
-
-/// `3, 4` and, if there are any, seconds and microseconds, and the fold.
-fn clock(Time { hour, minute, second, microsecond, fold }: Time) -> String {
-    let mut out = format!("{hour}, {minute}");
-    if (second, microsecond) != (0, 0) {
-        out += &format!(", {second}");
-    }
-    if microsecond != 0 {
-        out += &format!(", {microsecond}");
-    }
-    out + if fold { ", fold=1" } else { "" }
-}
-
-fn moment(before: String, tzinfo: Option<Object>) -> Result<Option<Spelling>, Exceeded> {
-    match tzinfo {
-        None => text(before + ")"),
-        Some(zone) => Parts::new(before + ", tzinfo=", ")").unlabelled([zone]).spelled(),
-    }
-}
-
-fn timedelta(TimeDelta { days, seconds, microseconds }: TimeDelta) -> String {
-    let part = |name, value: i64| (value != 0).then(|| format!("{name}={value}"));
-    let parts = [
-        part("days", days),
-        part("seconds", seconds.into()),
-        part("microseconds", microseconds.into()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => String::from("datetime.timedelta(0)"),
-        false => format!("datetime.timedelta({})", parts.join(", ")),
-    }
-}
-
-fn timezone(TimeZone { offset, name }: TimeZone) -> String {
-    let utc = offset == TimeDelta { days: 0, seconds: 0, microseconds: 0 };
-    match name {
-        None if utc => String::from("datetime.timezone.utc"),
-        None => format!("datetime.timezone({})", timedelta(offset)),
-        Some(name) => {
-            let name = literal::text(name.as_bytes());
-            format!("datetime.timezone({}, {name})", timedelta(offset))
-        }
-    }
-}
-
-/// `re.compile('…', re.IGNORECASE)`: 200 characters of the pattern.
-fn pattern_of<'graph>(
-    Pattern { pattern, flags }: Pattern,
-    budget: &mut Budget,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    const FLAGS: &[(i64, &str)] = &[
-        (1, "re.TEMPLATE"),
-        (2, "re.IGNORECASE"),
-        (4, "re.LOCALE"),
-        (8, "re.MULTILINE"),
-        (16, "re.DOTALL"),
-        (32, "re.UNICODE"),
-        (64, "re.VERBOSE"),
-        (128, "re.DEBUG"),
-        (256, "re.ASCII"),
-    ];
-    let (shown, is_text) = match pattern.value() {
-        Value::Text(text) => {
-            budget.memory(text.as_bytes().len() as u64)?;
-            (literal::text(text.as_bytes()), true)
-        }
-        Value::Bytes(bytes) => (literal::bytes(&copy(Raw::Bytes(bytes), budget)?), false),
-        _ => match View::of(pattern, budget) {
-            Ok(Some(View::Bytes(raw))) => (literal::bytes(&copy(raw, budget)?), false),
-            _ => (String::from("?"), false),
-        },
-    };
-    let mut out = String::from("re.compile(");
-    out.extend(shown.chars().take(200));
-    // All texts are, unless they say otherwise.
-    let mut left = if is_text && flags & (4 | 256) == 0 { flags & !32 } else { flags };
-    let mut names: Vec<String> = Vec::new();
-    for &(flag, name) in FLAGS {
-        if left & flag != 0 {
-            names.push(name.to_owned());
-            left &= !flag;
-        }
-    }
-    if left != 0 {
-        names.push(format!("{left:#x}"));
-    }
-    if !names.is_empty() {
-        out += ", ";
-        out += &names.join("|");
-    }
-    text(out + ")")
-}
-
-fn array_of<'graph>(
-    array: Array,
-    budget: &mut Budget,
-) -> Result<Option<Spelling<'graph>>, Exceeded> {
-    let code = array.typecode;
-    let elements = array.to_vec(budget)?;
-    if elements.is_empty() {
-        return text(format!("array('{code}')"));
-    }
-    budget.memory((elements.len() as u64).saturating_mul(64))?;
-    let mut characters = String::new();
-    let mut numbers: Vec<String> = Vec::new();
-    for element in elements {
-        match element {
-            Element::Int(value) => numbers.push(value.to_string()),
-            Element::Float(value) => numbers.push(literal::float(value)),
-            Element::Char(code) => characters.push(char::from_u32(code).unwrap_or('\u{fffd}')),
-        }
-    }
-    match characters.is_empty() {
-        false => text(format!("array('{code}', {})", literal::text(characters.as_bytes()))),
-        true => text(format!("array('{code}', [{}])", numbers.join(", "))),
-    }
 }

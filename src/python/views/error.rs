@@ -5,6 +5,9 @@ use std::fmt;
 use crate::base::{Category, Exceeded, FileOffset};
 
 /// A known global with arguments or a state that it would not take; or a limit met on the way.
+///
+/// What Python takes unseen and nothing can be made of (the 25th hour in the bytes of a datetime)
+/// is refused too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 

@@ -1,4 +1,5 @@
-//! Universally unique identifiers.
+//! Universally unique identifiers. A state beyond 128 bits, which Python takes and cannot print,
+//! is an error here.
 //!
 //! Source: CPython 3.11 `Lib/uuid.py` (`__getstate__`, `__setstate__`), 2.7 (no `__setstate__`).
 

@@ -753,6 +753,19 @@ fn shown_as_python_would() {
             "GLOBAL argparse Namespace / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"lr\" / BINFLOAT 0.5 / SETITEM / BUILD",
             "Namespace(\n  lr=0.5\n)",
         ),
+        (
+            "GLOBAL copyreg _reconstructor / GLOBAL m Point / GLOBAL builtins tuple / BININT1 1 / TUPLE1 / TUPLE3 / REDUCE",
+            "m.Point(\n  (\n    1\n  )\n)",
+        ),
+        (
+            "GLOBAL collections UserList / EMPTY_TUPLE / NEWOBJ / EMPTY_DICT / BINUNICODE \"data\" / EMPTY_LIST / SETITEM / BUILD",
+            "collections.UserList(\n  data=[]\n)",
+        ),
+        // One date in two places is no more than two equal ones.
+        (
+            "GLOBAL datetime date / SHORT_BINBYTES \"\\x07\\xe8\\x02\\x1d\" / TUPLE1 / REDUCE / DUP / TUPLE2",
+            "(\n  datetime.date(2024, 2, 29)\n  datetime.date(2024, 2, 29)\n)",
+        ),
         // What Python would refuse is shown as it stands.
         (
             "GLOBAL fractions Fraction / BININT1 3 / BININT1 0 / TUPLE2 / REDUCE",

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::mapping;
 use super::meaning::{self, Instance};
 use super::repr::repr;
-use super::views::View;
 use super::views::spell::{self, Bracket, Parts, Spelling, spell};
+use super::views::{self, Kind, View};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{Items, NodeId, Object, Recipe, Value};
 
@@ -202,6 +202,9 @@ impl<'graph> Printer<'_, 'graph> {
         if !is_container(object) {
             return self.plain(object);
         }
+        if let Some(text) = self.atom(object)? {
+            return self.put(&text);
+        }
         match self.shared.get_mut(&object.id()) {
             Some(number @ 0) => {
                 self.numbered = self.numbered.saturating_add(1);
@@ -218,6 +221,21 @@ impl<'graph> Printer<'_, 'graph> {
             Some(text) => self.put(&text),
             None => self.open(object),
         }
+    }
+
+    /// What holds nothing and never changes: whether two places hold one date or two equal ones
+    /// means nothing.
+    fn atom(&mut self, object: Object<'graph>) -> Result<Option<String>, Exceeded> {
+        let atom = views::kind_of(object).is_some_and(Kind::is_atom);
+        if !atom || (self.explain)(object).is_some() {
+            return Ok(None);
+        }
+        let view = meaning::view(object, self.budget)?;
+        let spelling = view.map(|view| spell(&view, self.budget)).transpose()?.flatten();
+        Ok(match spelling {
+            Some(Spelling::Text(text)) => Some(text),
+            _ => None,
+        })
     }
 
     /// What is no container, as Python writes it.
@@ -251,6 +269,7 @@ impl<'graph> Printer<'_, 'graph> {
                 Some(View::FrozenSet(items)) => {
                     self.frame("frozenset(", list(items), items.len(), ")")
                 }
+                Some(View::Instance(instance)) => self.instance(recipe, instance),
                 Some(view) => match spell(&view, self.budget)? {
                     Some(Spelling::Text(text)) => self.put(&text),
                     Some(Spelling::Parts(parts)) => self.parts(object, parts),
@@ -288,6 +307,11 @@ impl<'graph> Printer<'_, 'graph> {
         let types = parts.bracket == Bracket::Types;
         if bare && (types || parts.items.len() <= 8 && self.short(&parts)?) {
             return self.plain(object);
+        }
+        if let Value::Recipe(recipe) = object.value()
+            && parts.wraps
+        {
+            return self.object(recipe);
         }
         let (open, close) = parts.brackets();
         let Parts { before, lead, after, items, attributes, .. } = parts;
@@ -332,22 +356,49 @@ impl<'graph> Printer<'_, 'graph> {
 
     /// `module.Class(arguments, attribute=…, key: …)`.
     fn object(&mut self, recipe: Recipe<'graph>) -> Result<(), Exceeded> {
-        let most = self.extent.items;
         let (class, args) = match meaning::instance_of(recipe) {
             Some(Instance { class, args }) => (class, args),
             None => (recipe.callable(), Some(recipe.args())),
         };
+        let given = match args.map(|args| (args, args.as_tuple())) {
+            Some((_, Some(items))) => items.iter().map(|item| (Label::None, item)).collect(),
+            Some((args, None)) => vec![(Label::Spread, args)],
+            None => Vec::new(),
+        };
+        self.made(recipe, class, given, recipe.kwargs())
+    }
+
+    /// The same, of an instance by whatever way.
+    fn instance(
+        &mut self,
+        recipe: Recipe<'graph>,
+        instance: views::Instance<'graph>,
+    ) -> Result<(), Exceeded> {
+        let views::Instance { class, args, spread, base, kwargs, .. } = instance;
+        let args = args.iter().map(|item| (Label::None, item));
+        let base = base.map(|base| (Label::None, base));
+        let spread = spread.map(|spread| (Label::Spread, spread));
+        let mut given: Vec<Entry> = args.chain(base).chain(spread).collect();
+        for (name, value) in kwargs.into_iter().flat_map(|kwargs| kwargs.iter().collect::<Vec<_>>())
+        {
+            self.budget.visits(1)?;
+            given.push((Label::Name(name), value));
+        }
+        self.made(recipe, class, given, None)
+    }
+
+    fn made(
+        &mut self,
+        recipe: Recipe<'graph>,
+        class: Object<'graph>,
+        mut all: Vec<Entry<'graph>>,
+        kwargs: Option<Object<'graph>>,
+    ) -> Result<(), Exceeded> {
         match class.as_global() {
             Some(global) => self.put(&global.to_string().escape_debug().to_string())?,
             None => self.plain(class)?,
         }
-        let mut all: Vec<Entry> = Vec::new();
-        match args.map(|args| (args, args.as_tuple())) {
-            Some((_, Some(items))) => all.extend(items.iter().map(|item| (Label::None, item))),
-            Some((args, None)) => all.push((Label::Spread, args)),
-            None => {}
-        }
-        let named = [recipe.kwargs(), recipe.state()].into_iter().flatten();
+        let named = [kwargs, recipe.state()].into_iter().flatten();
         for names in named.filter(|names| !names.is_none()) {
             match mapping::pairs(names, self.budget)? {
                 Some(pairs) => {
@@ -360,7 +411,7 @@ impl<'graph> Printer<'_, 'graph> {
         let pairs = mapping::distinct(recipe.set_items(), self.budget)?;
         all.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
         let count = all.len();
-        all.truncate(most);
+        all.truncate(self.extent.items);
         self.frame("(", all, count, ")")
     }
 }

@@ -156,6 +156,30 @@ kinds! {
     ArrayReconstructor => array::packed,
 }
 
+impl Kind {
+    /// Whether it makes what holds nothing and never changes, so that its sharing means nothing.
+    pub(crate) const fn is_atom(self) -> bool {
+        matches!(
+            self,
+            Self::Complex
+                | Self::Bytes
+                | Self::Encoded
+                | Self::Scalar
+                | Self::Range
+                | Self::Type
+                | Self::Fraction
+                | Self::Decimal
+                | Self::Date
+                | Self::TimeDelta
+                | Self::TimeZone
+                | Self::Zone
+                | Self::PosixPath
+                | Self::WindowsPath
+                | Self::Ip
+        )
+    }
+}
+
 /// The kind of what `name` of `module` makes, whichever Python spells it.
 pub(super) fn of(module: &[u8], name: &[u8]) -> Option<Kind> {
     static KINDS: LazyLock<Table> = LazyLock::new(table);

@@ -48,7 +48,7 @@ pub(super) fn attribute_of(
         Value::Recipe(recipe) => {
             let class = recipe.callable().as_global().map_or(String::from("?"), short);
             let before = format!("<bound method {class}.{name} of ");
-            Parts::new(before, ">").unlabelled([owner]).spelled()
+            Parts::new(before, ">").unlabelled([owner]).wrapper().spelled()
         }
         _ => text(format!("<built-in method {name} of {} object>", owner.kind())),
     }

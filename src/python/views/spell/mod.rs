@@ -43,6 +43,8 @@ pub(crate) struct Parts<'graph> {
     pub attributes: Vec<Pair<'graph>>,
     /// What stands for it inside itself.
     pub cycle: &'static str,
+    /// Whether it is written around one object, of which its own lines would say more.
+    pub wraps: bool,
     /// Whether it is a container, of which each part gets a line of its own.
     pub lines: bool,
 }
@@ -81,6 +83,7 @@ impl<'graph> Parts<'graph> {
             items: Vec::new(),
             after: after.into(),
             cycle: "...",
+            wraps: false,
             lines: false,
         }
     }
@@ -103,6 +106,11 @@ impl<'graph> Parts<'graph> {
         self.bracket = bracket;
         self.items.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
         self.container()
+    }
+
+    const fn wrapper(mut self) -> Self {
+        self.wraps = true;
+        self
     }
 
     const fn container(mut self) -> Self {
@@ -242,7 +250,7 @@ pub(crate) fn spell<'graph>(
             let maps = paid(*maps, budget)?;
             Parts::new("ChainMap(", ")").unlabelled(maps).container().spelled()
         }
-        View::User(data) => Parts::new("", "").unlabelled([*data]).spelled(),
+        View::User(data) => Parts::new("", "").unlabelled([*data]).wrapper().spelled(),
         View::Generic(Generic { origin, parameters }) => {
             let mut parts = Parts::new("", "").unlabelled(match parameters.as_tuple() {
                 Some(all) => paid(all, budget)?,

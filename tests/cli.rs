@@ -138,7 +138,7 @@ fn tree_json_names_shared_modules_once() {
 #[test]
 fn show_prints_text_and_tagged_json() {
     let text = well(&["show", "detector_checkpoint.pth", "--key", "train_args"]);
-    let want = "argparse.Namespace(\n  batch=16\n  lr=0.01\n  names={\n    0: 'cat'\n    1: 'dog'\n  }\n  data='data.yaml'\n)\n";
+    let want = "Namespace(\n  batch=16\n  lr=0.01\n  names={\n    0: 'cat'\n    1: 'dog'\n  }\n  data='data.yaml'\n)\n";
     assert_eq!(text, want);
     let json = json_of(&["show", "--json", "detector_checkpoint.pth", "--key", "train_args"]);
     let state = json!({ "batch": 16, "lr": 0.01, "names": { "$dict": [[0, "cat"], [1, "dog"]] }, "data": "data.yaml" });

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::literal;
 use super::mapping::{self, Pair};
-use super::meaning::{self, Instance, Meaning};
+use super::meaning::{self, Instance};
+use super::views::{self, Kind, View};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{BigInt, Dict, EffectKind, Items, Keys, Object, Recipe, Text, Value};
 
@@ -222,7 +223,7 @@ impl<'graph> Writer<'_, 'graph> {
                 self.put(&text)?;
             }
             Value::Tuple(items) if items.is_empty() => self.put("{\"$tuple\":[]}")?,
-            Value::Recipe(recipe) => match atom(recipe) {
+            Value::Recipe(_) => match atom(object, self.budget)? {
                 Some(text) => self.put(&text)?,
                 None => self.shared(object)?,
             },
@@ -301,13 +302,14 @@ impl<'graph> Writer<'_, 'graph> {
     }
 
     fn recipe(&mut self, recipe: Recipe<'graph>) -> Result<(), Error> {
-        match Meaning::of(recipe) {
-            Some(Meaning::Set(items)) => self.set("{\"$set\":[", items)?,
-            Some(Meaning::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
-            Some(Meaning::ByteArray(bytes)) => {
-                let bytes = bytes.and_then(meaning::given_bytes).unwrap_or_default();
-                self.put(&tagged("$bytearray", &bytes))?;
-            }
+        let object = recipe.object();
+        let plain =
+            matches!(views::kind_of(object), Some(Kind::Set | Kind::FrozenSet | Kind::ByteArray));
+        let view = if plain { meaning::view(object, self.budget)? } else { None };
+        match view {
+            Some(View::Set(items)) => self.set("{\"$set\":[", items)?,
+            Some(View::FrozenSet(items)) => self.set("{\"$frozenset\":[", items)?,
+            Some(View::ByteArray(raw)) => self.put(&tagged("$bytearray", &raw.to_vec()))?,
             _ => self.object(recipe)?,
         }
         Ok(())
@@ -374,12 +376,17 @@ impl<'graph> Writer<'_, 'graph> {
 }
 
 /// What a call gives that is neither mutable nor compound: its sharing means nothing.
-fn atom(recipe: Recipe) -> Option<String> {
-    match Meaning::of(recipe)? {
-        Meaning::Complex(re, im) => Some(format!("{{\"$complex\":[{},{}]}}", float(re), float(im))),
-        Meaning::Bytes(text) => Some(tagged("$bytes", &meaning::latin1(text))),
-        _ => None,
+fn atom(object: Object, budget: &mut Budget) -> Result<Option<String>, Exceeded> {
+    if !matches!(views::kind_of(object), Some(Kind::Complex | Kind::Bytes | Kind::Encoded)) {
+        return Ok(None);
     }
+    Ok(match meaning::view(object, budget)? {
+        Some(View::Complex(re, im)) => {
+            Some(format!("{{\"$complex\":[{},{}]}}", float(re), float(im)))
+        }
+        Some(View::Bytes(raw)) => Some(tagged("$bytes", &raw.to_vec())),
+        _ => None,
+    })
 }
 
 /// A class by name as a string; one that is no plain global in the tagged form.

@@ -8,4 +8,5 @@ pub mod names;
 pub mod policy;
 pub mod repr;
 pub mod show;
+pub mod views;
 pub mod whitelist;

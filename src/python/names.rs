@@ -307,7 +307,7 @@ const NAMES_WRITTEN: &[(Spelling, Spelling)] = &[
 ];
 
 /// Exceptions, which Python 2 kept in the module `exceptions`.
-const EXCEPTIONS: &str = "\
+pub(crate) const EXCEPTIONS: &str = "\
     ArithmeticError AssertionError AttributeError BaseException BufferError BytesWarning \
     DeprecationWarning EOFError EnvironmentError Exception FloatingPointError FutureWarning \
     GeneratorExit IOError ImportError ImportWarning IndentationError IndexError KeyError \

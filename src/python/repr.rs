@@ -5,9 +5,12 @@
 //!
 //! Source: `Objects/*.c` of CPython 3.11, function `*_repr` of each type.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{literal, mapping};
+use super::views::spell::{Parts, Spelling, spell};
+use super::views::{View, is_class};
+use super::{literal, mapping, meaning};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{Global, Items, NodeId, Object, Recipe, Text, Value};
 
@@ -87,7 +90,7 @@ struct Frame<'graph> {
     object: NodeId,
     rest: Rest<'graph>,
     first: bool,
-    close: &'static str,
+    close: Cow<'static, str>,
 }
 
 enum Rest<'graph> {
@@ -97,10 +100,8 @@ enum Rest<'graph> {
     Pairs(Vec<(Object<'graph>, Object<'graph>)>),
     /// A value whose key was just shown, then as before.
     Value(Object<'graph>, Vec<(Object<'graph>, Object<'graph>)>),
-    /// As `Pairs`, but shown as tuples.
-    Tuples(Vec<(Object<'graph>, Object<'graph>)>, Option<Object<'graph>>),
-    /// One thing.
-    One(Option<Object<'graph>>),
+    /// What goes before an object, and the object; last first.
+    Pieces(Vec<(Cow<'static, str>, Object<'graph>)>),
 }
 
 struct Printer<'call, 'graph> {
@@ -118,10 +119,10 @@ impl<'graph> Printer<'_, 'graph> {
         while let Some(mut frame) = self.frames.pop() {
             let Some((before, next)) = frame.advance() else {
                 self.open.remove(&frame.object);
-                self.push(frame.close)?;
+                self.push(&frame.close)?;
                 continue;
             };
-            self.push(before)?;
+            self.push(&before)?;
             self.budget.push(&mut self.frames, frame)?;
             self.show(next)?;
         }
@@ -198,7 +199,7 @@ impl<'graph> Printer<'_, 'graph> {
         object: Object<'graph>,
         open: &str,
         rest: Rest<'graph>,
-        close: &'static str,
+        close: impl Into<Cow<'static, str>>,
         cycle: &str,
     ) -> Result<(), Exceeded> {
         // The empty tuple and other constants are one object, and may stand in themselves.
@@ -207,7 +208,7 @@ impl<'graph> Printer<'_, 'graph> {
             return self.push(cycle);
         }
         self.push(open)?;
-        let frame = Frame { object: object.id(), rest, first: true, close };
+        let frame = Frame { object: object.id(), rest, first: true, close: close.into() };
         self.budget.push(&mut self.frames, frame)
     }
 
@@ -219,46 +220,49 @@ impl<'graph> Printer<'_, 'graph> {
         let args = recipe.args();
         let arg = |index| args.items().and_then(|items| items.get(index));
         match known(recipe) {
-            Some("set") => match arg(0).and_then(Object::items) {
-                Some(items) if !items.is_empty() => self.open(object, "{", items, "}"),
-                _ => self.push("set()"),
-            },
-            Some("frozenset") => match arg(0).and_then(Object::items) {
-                Some(items) if !items.is_empty() => self.open(object, "frozenset({", items, "})"),
-                _ => self.push("frozenset()"),
-            },
-            Some("OrderedDict") => {
-                let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
-                if pairs.is_empty() {
-                    return self.push("OrderedDict()");
-                }
-                let rest = Rest::Tuples(pairs.into_iter().rev().collect(), None);
-                self.enter(object, "OrderedDict([", rest, "])", "...")
-            }
             Some("torch.Size") => match arg(0).and_then(Object::items) {
                 Some(items) => self.open(object, "torch.Size([", items, "])"),
                 None => self.push("torch.Size([])"),
             },
             Some("torch.device") => self.device(recipe),
-            Some("slice") => match args.items() {
-                Some(items) => self.open(object, "slice(", items, ")"),
-                None => self.push("<builtins.slice object>"),
-            },
-            Some("complex") => self.complex(arg(0), arg(1)),
-            Some("type") => self.push("<class 'NoneType'>"),
-            Some("path") => self.path(recipe),
-            Some("encode") => self.encoded(object, arg(0)),
             Some("layout") => match arg(0).and_then(Object::as_str) {
                 Some(name) => self.push(name),
                 None => self.push("<torch.layout object>"),
             },
-            Some("partial") => self.push("functools.partial(...)"),
             Some("enum") => match member(recipe) {
                 Some((member, value)) => self.push(&format!("<{member}: {value}>")),
                 None => self.push(&format!("<{} object>", class_name(recipe))),
             },
-            _ => self.push(&format!("<{} object>", class_name(recipe))),
+            _ => self.viewed(recipe),
         }
+    }
+
+    /// What the standard library knows, as it writes it; the class of anything else.
+    fn viewed(&mut self, recipe: Recipe<'graph>) -> Result<(), Exceeded> {
+        let view = meaning::view(recipe.object(), self.budget)?;
+        let spelling = match &view {
+            Some(view) => spell(view, self.budget)?,
+            None => None,
+        };
+        match (spelling, view) {
+            (Some(Spelling::Text(text) | Spelling::Opaque(text)), _) => self.push(&text),
+            (Some(Spelling::Parts(parts)), _) => self.parts(recipe.object(), parts),
+            (None, Some(View::Instance(instance))) => {
+                let class = named(instance.class);
+                self.push(&format!("<{class} object>"))
+            }
+            (None, _) => self.push(&format!("<{} object>", class_name(recipe))),
+        }
+    }
+
+    fn parts(&mut self, object: Object<'graph>, parts: Parts<'graph>) -> Result<(), Exceeded> {
+        let cycle = parts.cycle;
+        let (mut pieces, close) = parts.pieces();
+        pieces.reverse();
+        if pieces.is_empty() {
+            return self.push(&close);
+        }
+        self.enter(object, "", Rest::Pieces(pieces), close, cycle)
     }
 
     fn device(&mut self, recipe: Recipe<'graph>) -> Result<(), Exceeded> {
@@ -274,46 +278,6 @@ impl<'graph> Printer<'_, 'graph> {
             None => self.push(&format!("device(type='{kind}')")),
         }
     }
-
-    fn complex(&mut self, re: Option<Object>, im: Option<Object>) -> Result<(), Exceeded> {
-        let part = |object: Option<Object>| match object.map(Object::value) {
-            Some(Value::Float(value)) => Some(value),
-            _ => None,
-        };
-        match (part(re), part(im)) {
-            (Some(re), Some(im)) => self.push(&literal::complex(re, im)),
-            _ => self.push("<builtins.complex object>"),
-        }
-    }
-
-    fn path(&mut self, recipe: Recipe<'graph>) -> Result<(), Exceeded> {
-        let parts = recipe.args().items().into_iter().flat_map(Items::iter);
-        let parts = parts.map(plain).collect::<Vec<_>>();
-        let joined = match parts.split_first() {
-            Some((root, rest)) if root == "/" => format!("/{}", rest.join("/")),
-            _ if parts.is_empty() => String::from("."),
-            _ => parts.join("/"),
-        };
-        let class = class_name(recipe);
-        let class = class.rsplit('.').next().unwrap_or_default();
-        let quoted = literal::text(joined.as_bytes());
-        self.push(&format!("{class}({quoted})"))
-    }
-
-    /// `_codecs.encode(text, "latin1")`: how protocol 2 spells bytes.
-    fn encoded(&mut self, object: Object<'graph>, text: Option<Object>) -> Result<(), Exceeded> {
-        let chars = text.and_then(Object::as_str).map(str::chars);
-        let bytes = chars.and_then(|mut chars| {
-            let mut bytes = Vec::new();
-            chars.try_for_each(|char| u8::try_from(char).map(|byte| bytes.push(byte))).ok()?;
-            Some(bytes)
-        });
-        match (bytes, object.as_recipe()) {
-            (Some(bytes), _) => self.push(&literal::bytes(&bytes)),
-            (None, Some(recipe)) => self.push(&format!("<{} object>", class_name(recipe))),
-            _ => self.push("<bytes>"),
-        }
-    }
 }
 
 fn reversed<'graph>(pairs: Vec<(Object<'graph>, Object<'graph>)>) -> Rest<'graph> {
@@ -322,42 +286,25 @@ fn reversed<'graph>(pairs: Vec<(Object<'graph>, Object<'graph>)>) -> Rest<'graph
 
 impl<'graph> Frame<'graph> {
     /// What to show next, and what goes before it.
-    fn advance(&mut self) -> Option<(&'static str, Object<'graph>)> {
+    fn advance(&mut self) -> Option<(Cow<'static, str>, Object<'graph>)> {
         let comma = if std::mem::take(&mut self.first) { "" } else { ", " };
         match &mut self.rest {
             Rest::Items(items, next) => {
                 let item = items.get(*next)?;
                 *next = next.saturating_add(1);
-                Some((comma, item))
+                Some((comma.into(), item))
             }
             Rest::Pairs(pairs) => {
                 let (key, value) = pairs.pop()?;
                 self.rest = Rest::Value(value, std::mem::take(pairs));
-                Some((comma, key))
+                Some((comma.into(), key))
             }
             Rest::Value(value, pairs) => {
                 let value = *value;
                 self.rest = Rest::Pairs(std::mem::take(pairs));
-                Some((": ", value))
+                Some((": ".into(), value))
             }
-            Rest::Tuples(pairs, None) => {
-                let (key, value) = pairs.pop()?;
-                let before = match comma {
-                    "" => "(",
-                    _ => "), (",
-                };
-                self.rest = Rest::Tuples(std::mem::take(pairs), Some(value));
-                Some((before, key))
-            }
-            Rest::Tuples(pairs, value) => {
-                let value = value.take()?;
-                if pairs.is_empty() {
-                    self.rest = Rest::One(None);
-                    self.close = ")])";
-                }
-                Some((", ", value))
-            }
-            Rest::One(one) => Some(("", one.take()?)),
+            Rest::Pieces(pieces) => pieces.pop(),
         }
     }
 }
@@ -365,26 +312,9 @@ impl<'graph> Frame<'graph> {
 /// The short name under which this file knows what a recipe's callable makes.
 fn known(recipe: Recipe) -> Option<&'static str> {
     const KNOWN: &[(&str, &str, &str)] = &[
-        ("builtins", "set", "set"),
-        ("__builtin__", "set", "set"),
-        ("builtins", "frozenset", "frozenset"),
-        ("__builtin__", "frozenset", "frozenset"),
-        ("collections", "OrderedDict", "OrderedDict"),
         ("torch", "Size", "torch.Size"),
         ("torch", "device", "torch.device"),
-        ("builtins", "slice", "slice"),
-        ("__builtin__", "slice", "slice"),
-        ("builtins", "complex", "complex"),
-        ("__builtin__", "complex", "complex"),
-        ("builtins", "type", "type"),
-        ("__builtin__", "type", "type"),
-        ("pathlib", "PosixPath", "path"),
-        ("pathlib", "PurePosixPath", "path"),
-        ("pathlib", "WindowsPath", "path"),
-        ("pathlib", "PureWindowsPath", "path"),
-        ("_codecs", "encode", "encode"),
         ("torch.serialization", "_get_layout", "layout"),
-        ("functools", "partial", "partial"),
         ("torchvision.transforms.functional", "InterpolationMode", "enum"),
         ("torchvision.transforms.autoaugment", "AutoAugmentPolicy", "enum"),
     ];
@@ -395,9 +325,15 @@ fn known(recipe: Recipe) -> Option<&'static str> {
 /// The dotted name of what a recipe calls or instantiates, `?` if that is itself computed.
 fn class_name(recipe: Recipe) -> String {
     let callable = recipe.callable();
-    match callable.value() {
-        Value::Global(global) if global.is("copyreg", "_reconstructor") => first_arg(recipe),
-        Value::Global(global) if global.is("copy_reg", "_reconstructor") => first_arg(recipe),
+    match callable.as_global() {
+        Some(global) if global.name == b"_reconstructor" => first_arg(recipe),
+        _ => named(callable),
+    }
+}
+
+/// The dotted name of a class or function, `?` if it is itself computed.
+fn named(class: Object) -> String {
+    match class.value() {
         Value::Global(global) => global.to_string(),
         Value::Persistent(id) => class_behind(id).map_or(String::from("?"), |it| it.to_string()),
         _ => String::from("?"),
@@ -419,33 +355,16 @@ fn class_behind(id: Object<'_>) -> Option<Global<'_>> {
 /// `repr` of a class or function. Whether it is a class shows only in its spelling: names
 /// of classes are taken to begin with a capital.
 fn global_repr(global: Global) -> String {
-    const TYPES: &[&str] = &[
-        "int",
-        "float",
-        "bool",
-        "str",
-        "bytes",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "object",
-        "type",
-        "frozenset",
-        "complex",
-        "bytearray",
-        "slice",
-        "range",
-    ];
     let name = String::from_utf8_lossy(global.name);
     let module = String::from_utf8_lossy(global.module);
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let class = last.trim_start_matches('_').chars().next().is_some_and(char::is_uppercase);
+    let class = is_class(global);
     match &*module {
         "builtins" | "__builtin__" => match &*name {
             "long" => String::from("<class 'int'>"),
             "unicode" => String::from("<class 'str'>"),
-            name if TYPES.contains(&name) => format!("<class '{name}'>"),
+            "xrange" => String::from("<class 'range'>"),
+            "Ellipsis" | "NotImplemented" => name.into_owned(),
+            name if class => format!("<class '{name}'>"),
             name => format!("<built-in function {name}>"),
         },
         "torch" if !class => format!("torch.{name}"),

@@ -1,10 +1,13 @@
 //! Any graph as text for people: indented, bounded in depth and in items.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::mapping;
-use super::meaning::{self, Instance, Meaning};
+use super::meaning::{self, Instance};
 use super::repr::repr;
+use super::views::spell::{self, Bracket, Parts, Spelling, spell};
+use super::views::{self, Kind, View};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{Items, NodeId, Object, Recipe, Value};
 
@@ -109,13 +112,15 @@ fn is_container(object: Object) -> bool {
 /// One line of a container: what stands before the value, and the value.
 type Entry<'graph> = (Label<'graph>, Object<'graph>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Label<'graph> {
     None,
     /// `key: `
     Key(Object<'graph>),
     /// `name=`
     Name(Object<'graph>),
+    /// The same, of a name in words.
+    Word(String),
     /// `*`: arguments that are no plain tuple, a state that is no dict.
     Spread,
 }
@@ -125,7 +130,7 @@ struct Frame<'graph> {
     entries: std::vec::IntoIter<Entry<'graph>>,
     /// Entries not even taken, for there are too many.
     more: usize,
-    close: char,
+    close: Cow<'static, str>,
 }
 
 struct Printer<'run, 'graph> {
@@ -156,11 +161,10 @@ impl<'graph> Printer<'_, 'graph> {
                 self.put(&format!("… {more} more"))
             }
             None => {
-                let close = frame.close;
+                let close = std::mem::take(&mut frame.close);
                 self.frames.pop();
                 self.new_line(level.saturating_sub(1))?;
-                self.out.push(close);
-                Ok(())
+                self.put(&close)
             }
         }
     }
@@ -188,6 +192,7 @@ impl<'graph> Printer<'_, 'graph> {
                 Some(name) => self.put(&format!("{}=", name.escape_debug())),
                 None => self.label(Label::Key(name)),
             },
+            Label::Word(name) => self.put(&format!("{}=", name.escape_debug())),
             Label::Spread => self.put("*"),
         }
     }
@@ -196,6 +201,9 @@ impl<'graph> Printer<'_, 'graph> {
     fn value(&mut self, object: Object<'graph>) -> Result<(), Exceeded> {
         if !is_container(object) {
             return self.plain(object);
+        }
+        if let Some(text) = self.atom(object)? {
+            return self.put(&text);
         }
         match self.shared.get_mut(&object.id()) {
             Some(number @ 0) => {
@@ -215,6 +223,21 @@ impl<'graph> Printer<'_, 'graph> {
         }
     }
 
+    /// What holds nothing and never changes: whether two places hold one date or two equal ones
+    /// means nothing.
+    fn atom(&mut self, object: Object<'graph>) -> Result<Option<String>, Exceeded> {
+        let atom = views::kind_of(object).is_some_and(Kind::is_atom);
+        if !atom || (self.explain)(object).is_some() {
+            return Ok(None);
+        }
+        let view = meaning::view(object, self.budget)?;
+        let spelling = view.map(|view| spell(&view, self.budget)).transpose()?.flatten();
+        Ok(match spelling {
+            Some(Spelling::Text(text)) => Some(text),
+            _ => None,
+        })
+    }
+
     /// What is no container, as Python writes it.
     fn plain(&mut self, object: Object<'graph>) -> Result<(), Exceeded> {
         let mut text = String::new();
@@ -226,10 +249,10 @@ impl<'graph> Printer<'_, 'graph> {
         let most = self.extent.items;
         let list = |items: Items<'graph>| entries(items, most);
         match object.value() {
-            Value::List(items) => self.frame("[", list(items), items.len(), ']'),
-            Value::Tuple(items) => self.frame("(", list(items), items.len(), ')'),
-            Value::Set(items) => self.frame("{", list(items), items.len(), '}'),
-            Value::FrozenSet(items) => self.frame("frozenset(", list(items), items.len(), ')'),
+            Value::List(items) => self.frame("[", list(items), items.len(), "]"),
+            Value::Tuple(items) => self.frame("(", list(items), items.len(), ")"),
+            Value::Set(items) => self.frame("{", list(items), items.len(), "}"),
+            Value::FrozenSet(items) => self.frame("frozenset(", list(items), items.len(), ")"),
             Value::Dict(_) => {
                 let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
                 let all = pairs.len();
@@ -238,15 +261,20 @@ impl<'graph> Printer<'_, 'graph> {
                     "{",
                     pairs.map(|(key, value)| (Label::Key(key), value)).collect(),
                     all,
-                    '}',
+                    "}",
                 )
             }
-            Value::Recipe(recipe) => match Meaning::of(recipe) {
-                Some(Meaning::Set(items)) => self.frame("{", list(items), items.len(), '}'),
-                Some(Meaning::FrozenSet(items)) => {
-                    self.frame("frozenset(", list(items), items.len(), ')')
+            Value::Recipe(recipe) => match meaning::view(object, self.budget)? {
+                Some(View::Set(items)) => self.frame("{", list(items), items.len(), "}"),
+                Some(View::FrozenSet(items)) => {
+                    self.frame("frozenset(", list(items), items.len(), ")")
                 }
-                Some(_) => self.plain(object),
+                Some(View::Instance(instance)) => self.instance(recipe, instance),
+                Some(view) => match spell(&view, self.budget)? {
+                    Some(Spelling::Text(text)) => self.put(&text),
+                    Some(Spelling::Parts(parts)) => self.parts(object, parts),
+                    Some(Spelling::Opaque(_)) | None => self.object(recipe),
+                },
                 None => self.object(recipe),
             },
             _ => self.plain(object),
@@ -258,11 +286,12 @@ impl<'graph> Printer<'_, 'graph> {
         open: &str,
         entries: Vec<Entry<'graph>>,
         all: usize,
-        close: char,
+        close: impl Into<Cow<'static, str>>,
     ) -> Result<(), Exceeded> {
+        let close = close.into();
         self.put(open)?;
         if all == 0 {
-            return self.put(close.encode_utf8(&mut [0; 4]));
+            return self.put(&close);
         }
         if self.frames.len() >= self.extent.depth {
             return self.put(&format!("… {all} items{close}"));
@@ -272,24 +301,104 @@ impl<'graph> Printer<'_, 'graph> {
         Ok(())
     }
 
+    /// A view as Python writes it: on one line if it is no container and holds none.
+    fn parts(&mut self, object: Object<'graph>, parts: Parts<'graph>) -> Result<(), Exceeded> {
+        let bare = parts.attributes.is_empty() && !parts.lines;
+        let types = parts.bracket == Bracket::Types;
+        if bare && (types || parts.items.len() <= 8 && self.short(&parts)?) {
+            return self.plain(object);
+        }
+        if let Value::Recipe(recipe) = object.value()
+            && parts.wraps
+        {
+            return self.object(recipe);
+        }
+        let (open, close) = parts.brackets();
+        let Parts { before, lead, after, items, attributes, .. } = parts;
+        let most = self.extent.items;
+        let count = items.len().saturating_add(attributes.len());
+        self.put(&before)?;
+        if let Some(lead) = lead {
+            // A function, as a rule; whatever else it is stays on this line.
+            self.plain(lead)?;
+            self.put(", ")?;
+        }
+        let entry = |(label, value)| match label {
+            spell::Label::None => (Label::None, value),
+            spell::Label::Key(key) => (Label::Key(key), value),
+            spell::Label::Name(name) => (Label::Word(name), value),
+        };
+        let attributes = attributes.into_iter().map(|(name, value)| (Label::Name(name), value));
+        let entries = items.into_iter().map(entry).chain(attributes).take(most).collect();
+        self.frame(open, entries, count, format!("{close}{after}"))
+    }
+
+    /// Whether no part of it needs lines of its own.
+    fn short(&mut self, parts: &Parts<'graph>) -> Result<bool, Exceeded> {
+        for &(_, part) in &parts.items {
+            if !is_container(part) || (self.explain)(part).is_some() {
+                continue;
+            }
+            let view = match part.value() {
+                Value::Recipe(_) => meaning::view(part, self.budget)?,
+                _ => None,
+            };
+            let text = match view {
+                Some(view) => matches!(spell(&view, self.budget)?, Some(Spelling::Text(_))),
+                None => false,
+            };
+            if !text {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// `module.Class(arguments, attribute=…, key: …)`.
     fn object(&mut self, recipe: Recipe<'graph>) -> Result<(), Exceeded> {
-        let most = self.extent.items;
         let (class, args) = match meaning::instance_of(recipe) {
             Some(Instance { class, args }) => (class, args),
             None => (recipe.callable(), Some(recipe.args())),
         };
+        let given = match args.map(|args| (args, args.as_tuple())) {
+            Some((_, Some(items))) => items.iter().map(|item| (Label::None, item)).collect(),
+            Some((args, None)) => vec![(Label::Spread, args)],
+            None => Vec::new(),
+        };
+        self.made(recipe, class, given, recipe.kwargs())
+    }
+
+    /// The same, of an instance by whatever way.
+    fn instance(
+        &mut self,
+        recipe: Recipe<'graph>,
+        instance: views::Instance<'graph>,
+    ) -> Result<(), Exceeded> {
+        let views::Instance { class, args, spread, base, kwargs, .. } = instance;
+        let args = args.iter().map(|item| (Label::None, item));
+        let base = base.map(|base| (Label::None, base));
+        let spread = spread.map(|spread| (Label::Spread, spread));
+        let mut given: Vec<Entry> = args.chain(base).chain(spread).collect();
+        for (name, value) in kwargs.into_iter().flat_map(|kwargs| kwargs.iter().collect::<Vec<_>>())
+        {
+            self.budget.visits(1)?;
+            given.push((Label::Name(name), value));
+        }
+        self.made(recipe, class, given, None)
+    }
+
+    fn made(
+        &mut self,
+        recipe: Recipe<'graph>,
+        class: Object<'graph>,
+        mut all: Vec<Entry<'graph>>,
+        kwargs: Option<Object<'graph>>,
+    ) -> Result<(), Exceeded> {
         match class.as_global() {
             Some(global) => self.put(&global.to_string().escape_debug().to_string())?,
             None => self.plain(class)?,
         }
-        let mut all: Vec<Entry> = Vec::new();
-        match args.map(|args| (args, args.as_tuple())) {
-            Some((_, Some(items))) => all.extend(items.iter().map(|item| (Label::None, item))),
-            Some((args, None)) => all.push((Label::Spread, args)),
-            None => {}
-        }
-        let named = [recipe.kwargs(), recipe.state()].into_iter().flatten();
+        let named = [kwargs, recipe.state()].into_iter().flatten();
         for names in named.filter(|names| !names.is_none()) {
             match mapping::pairs(names, self.budget)? {
                 Some(pairs) => {
@@ -302,8 +411,8 @@ impl<'graph> Printer<'_, 'graph> {
         let pairs = mapping::distinct(recipe.set_items(), self.budget)?;
         all.extend(pairs.into_iter().map(|(key, value)| (Label::Key(key), value)));
         let count = all.len();
-        all.truncate(most);
-        self.frame("(", all, count, ')')
+        all.truncate(self.extent.items);
+        self.frame("(", all, count, ")")
     }
 }
 

@@ -3,6 +3,7 @@
 //! A class or function is here because its source was read and what it does to its arguments
 //! is harmless there. Position is evidence: what may be mentioned may not be called.
 
+use super::views::Kind;
 use crate::pickle::{Position, Positions};
 
 /// Where the globals of a row may stand.
@@ -29,6 +30,19 @@ pub struct Row {
     pub meaning: &'static str,
     /// Where that is defined.
     pub source: &'static str,
+    /// Who reads what they make.
+    pub known: Known,
+}
+
+/// Who reads what the globals of a row make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// A [view](super::views) of this kind.
+    View(Kind),
+    /// Nobody: it is held as the class and what it was given.
+    Opaque,
+    /// Torch's or numpy's own readers; or nothing is made, for they are only mentioned.
+    Elsewhere,
 }
 
 const fn row(
@@ -38,7 +52,21 @@ const fn row(
     meaning: &'static str,
     source: &'static str,
 ) -> Row {
-    Row { module, names, positions, meaning, source }
+    Row { module, names, positions, meaning, source, known: Known::Elsewhere }
+}
+
+impl Row {
+    /// Links the row to the view that reads what it makes.
+    const fn view(mut self, kind: Kind) -> Self {
+        self.known = Known::View(kind);
+        self
+    }
+
+    /// Says that nobody reads what it makes.
+    const fn opaque(mut self) -> Self {
+        self.known = Known::Opaque;
+        self
+    }
 }
 
 /// What `torch.load(weights_only=True)` accepts by default.
@@ -62,9 +90,12 @@ pub const WEIGHTS_ONLY: &[Row] = &[
     row("torch", "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams", VALUE, "a quantization scheme", "c10/core/QScheme.h"),
     row("torch.serialization", "_get_layout", CALL, "a layout by name, from a fixed table", "torch/serialization.py"),
     row("torch.nn.parameter", "Parameter", EITHER, "a parameter around a tensor", "torch/nn/parameter.py"),
-    row("collections", "OrderedDict Counter", EITHER, "a dict", "Lib/collections/__init__.py"),
-    row("_codecs", "encode", CALL, "bytes, as protocol 2 writes them: encode(text, 'latin1')", "Lib/pickle.py (save_bytes)"),
-    row("builtins", "bytearray set complex", CALL, "plain data", "Python/bltinmodule.c"),
+    row("collections", "OrderedDict", EITHER, "a dict", "Objects/odictobject.c").view(Kind::OrderedDict),
+    row("collections", "Counter", EITHER, "a dict of counts", "Lib/collections/__init__.py").view(Kind::Counter),
+    row("_codecs", "encode", CALL, "bytes, as protocol 2 writes them: encode(text, 'latin1')", "Lib/pickle.py (save_bytes)").view(Kind::Encoded),
+    row("builtins", "bytearray", CALL, "plain data", "Objects/bytearrayobject.c").view(Kind::ByteArray),
+    row("builtins", "set", CALL, "plain data", "Objects/setobject.c").view(Kind::Set),
+    row("builtins", "complex", CALL, "a number", "Objects/complexobject.c").view(Kind::Complex),
 ];
 
 /// What else honest files hold.
@@ -78,25 +109,66 @@ pub const OTHERS: &[Row] = &[
     row("torch._C", "Generator", EITHER, "a random generator's state", "torch/csrc/Generator.cpp"),
     row("torch.nn.parameter", "Buffer UninitializedParameter UninitializedBuffer", EITHER, "a parameter or buffer", "torch/nn/parameter.py"),
     row("torch.jit._pickle", "restore_type_tag build_intlist build_tensorlist build_doublelist build_boollist", CALL, "a typed list", "torch/jit/_pickle.py"),
-    row("builtins", "frozenset list dict tuple slice range bytes int float bool str type object iter", CALL, "plain data", "Python/bltinmodule.c"),
-    row("builtins", "getattr", THROUGH, "an attribute: a bound method or a nested class", "Lib/pickle.py (save_global)"),
-    row("builtins", "NotImplemented Ellipsis print len abs min max sum sorted all any round", VALUE, "a function, mentioned", "Python/bltinmodule.c"),
-    row("functools", "partial", THROUGH, "a call prepared, not made", "Lib/functools.py"),
-    row("collections", "defaultdict deque ChainMap UserDict", EITHER, "a container", "Lib/collections/__init__.py"),
-    row("copyreg", "_reconstructor __newobj__ __newobj_ex__", CALL, "an instance of a class, its __init__ not called", "Lib/copyreg.py"),
-    row("types", "SimpleNamespace GenericAlias", EITHER, "plain data", "Lib/types.py"),
-    row("argparse", "Namespace", INSTANCE, "plain data", "Lib/argparse.py"),
-    row("_operator", "getitem", CALL, "generic[args]", "Lib/typing.py"),
-    row("operator", "getitem", CALL, "generic[args]", "Lib/typing.py"),
-    row("itertools", "count", CALL, "a counter", "Modules/itertoolsmodule.c"),
-    row("fractions", "Fraction", EITHER, "a number", "Lib/fractions.py"),
-    row("decimal", "Decimal", EITHER, "a number", "Lib/_pydecimal.py"),
-    row("datetime", "datetime date time timedelta timezone", EITHER, "a point in time", "Lib/datetime.py"),
-    row("uuid", "UUID SafeUUID", EITHER, "an identifier", "Lib/uuid.py"),
-    row("pathlib", "PosixPath WindowsPath PurePosixPath PureWindowsPath Path PurePath", EITHER, "a path, by its parts", "Lib/pathlib.py"),
-    row("random", "Random", EITHER, "a random generator's state", "Lib/random.py"),
-    row("re", "_compile", CALL, "a regular expression", "Lib/re/__init__.py"),
-    row("enum", "Enum IntEnum Flag IntFlag", INSTANCE, "an enumeration", "Lib/enum.py"),
+    row("builtins", "frozenset", CALL, "plain data", "Objects/setobject.c").view(Kind::FrozenSet),
+    row("builtins", "list", CALL, "plain data", "Objects/listobject.c").view(Kind::List),
+    row("builtins", "tuple", CALL, "plain data", "Objects/tupleobject.c").view(Kind::Tuple),
+    row("builtins", "dict", CALL, "plain data", "Objects/dictobject.c").view(Kind::Dict),
+    row("builtins", "bytes", CALL, "plain data", "Objects/bytesobject.c").view(Kind::Bytes),
+    row("builtins", "int float bool str", CALL, "a number or text", "Python/bltinmodule.c").view(Kind::Scalar),
+    row("builtins", "range", CALL, "plain data", "Objects/rangeobject.c").view(Kind::Range),
+    row("builtins", "slice", CALL, "plain data", "Objects/sliceobject.c").view(Kind::Slice),
+    row("builtins", "type", CALL, "the class of None: type(None)", "Lib/pickle.py (save_type)").view(Kind::Type),
+    row("builtins", "object", EITHER, "plain data", "Objects/typeobject.c").view(Kind::Object),
+    row("builtins", "iter", CALL, "an iterator, not moved", "Objects/iterobject.c").view(Kind::Iter),
+    row("builtins", "reversed", CALL, "an iterator, not moved", "Objects/enumobject.c").view(Kind::Reversed),
+    row("builtins", "enumerate", CALL, "an iterator, not moved", "Objects/enumobject.c").view(Kind::Enumerate),
+    row("builtins", "BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError DeprecationWarning EOFError EncodingWarning EnvironmentError FileExistsError FileNotFoundError FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt LookupError MemoryError ModuleNotFoundError NameError NotADirectoryError NotImplementedError OSError OverflowError PendingDeprecationWarning PermissionError ProcessLookupError RecursionError ReferenceError ResourceWarning RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning SystemError SystemExit TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning UserWarning ValueError Warning ZeroDivisionError", EITHER, "an exception, not raised", "Objects/exceptions.c").view(Kind::Exception),
+    row("builtins", "getattr", THROUGH, "an attribute: a bound method or a nested class", "Lib/pickle.py (save_global)").view(Kind::Attribute),
+    row("builtins", "NotImplemented Ellipsis", VALUE, "a constant", "Objects/sliceobject.c, Objects/object.c"),
+    row("builtins", "print len abs min max sum sorted all any round", VALUE, "a function, mentioned", "Python/bltinmodule.c"),
+    row("functools", "partial", THROUGH, "a call prepared, not made", "Lib/functools.py").view(Kind::Partial),
+    row("collections", "defaultdict", EITHER, "a dict; it calls its factory later, for keys it lacks", "Modules/_collectionsmodule.c").view(Kind::DefaultDict),
+    row("collections", "deque", EITHER, "a queue", "Modules/_collectionsmodule.c").view(Kind::Deque),
+    row("collections", "ChainMap", EITHER, "dicts, looked into in order", "Lib/collections/__init__.py").view(Kind::ChainMap),
+    row("collections", "UserDict UserList UserString", EITHER, "a dict, list or text in an object", "Lib/collections/__init__.py").view(Kind::User),
+    row("copyreg", "_reconstructor", CALL, "an instance of a class, its __init__ not called", "Lib/copyreg.py").view(Kind::Reconstructor),
+    row("copyreg", "__newobj__", CALL, "an instance of a class, its __init__ not called", "Lib/copyreg.py").view(Kind::NewObj),
+    row("copyreg", "__newobj_ex__", CALL, "an instance of a class, its __init__ not called", "Lib/copyreg.py").view(Kind::NewObjEx),
+    row("types", "SimpleNamespace", EITHER, "attributes, nothing else", "Objects/namespaceobject.c").view(Kind::SimpleNamespace),
+    row("types", "GenericAlias", EITHER, "generic[args]", "Objects/genericaliasobject.c").view(Kind::GenericAlias),
+    row("argparse", "Namespace", INSTANCE, "attributes, nothing else", "Lib/argparse.py").view(Kind::Namespace),
+    row("_operator", "getitem", CALL, "generic[args]", "Lib/typing.py").view(Kind::GetItem),
+    row("operator", "getitem", CALL, "generic[args]", "Lib/typing.py").view(Kind::GetItem),
+    row("operator", "itemgetter", CALL, "a function that gets items, not called", "Modules/_operator.c").view(Kind::ItemGetter),
+    row("operator", "attrgetter", CALL, "a function that gets attributes, not called", "Modules/_operator.c").view(Kind::AttrGetter),
+    row("operator", "methodcaller", CALL, "a function that calls a method, not called", "Modules/_operator.c").view(Kind::MethodCaller),
+    row("itertools", "count", CALL, "a counter", "Modules/itertoolsmodule.c").view(Kind::Count),
+    row("itertools", "repeat", CALL, "an iterator, not moved", "Modules/itertoolsmodule.c").view(Kind::Repeat),
+    row("itertools", "cycle", CALL, "an iterator, not moved", "Modules/itertoolsmodule.c").view(Kind::Cycle),
+    row("itertools", "chain", CALL, "an iterator, not moved", "Modules/itertoolsmodule.c").view(Kind::Chain),
+    row("fractions", "Fraction", EITHER, "a number", "Lib/fractions.py").view(Kind::Fraction),
+    row("decimal", "Decimal", EITHER, "a number", "Lib/_pydecimal.py").view(Kind::Decimal),
+    row("datetime", "datetime", EITHER, "a point in time", "Modules/_datetimemodule.c").view(Kind::DateTime),
+    row("datetime", "date", EITHER, "a day", "Modules/_datetimemodule.c").view(Kind::Date),
+    row("datetime", "time", EITHER, "a time of day", "Modules/_datetimemodule.c").view(Kind::Time),
+    row("datetime", "timedelta", EITHER, "a span of time", "Modules/_datetimemodule.c").view(Kind::TimeDelta),
+    row("datetime", "timezone", EITHER, "a distance from UTC", "Modules/_datetimemodule.c").view(Kind::TimeZone),
+    row("zoneinfo", "ZoneInfo", VALUE, "the class of time zones by name", "Lib/zoneinfo/_zoneinfo.py"),
+    row("zoneinfo", "ZoneInfo._unpickle", CALL, "a time zone by name, looked up where the system keeps them", "Lib/zoneinfo/_zoneinfo.py").view(Kind::Zone),
+    row("uuid", "UUID", EITHER, "an identifier", "Lib/uuid.py").view(Kind::Uuid),
+    row("uuid", "SafeUUID", EITHER, "a member of an enumeration", "Lib/uuid.py").view(Kind::Member),
+    row("pathlib", "PosixPath PurePosixPath", EITHER, "a path, by its parts", "Lib/pathlib.py").view(Kind::PosixPath),
+    row("pathlib", "WindowsPath PureWindowsPath", EITHER, "a path, by its parts", "Lib/pathlib.py").view(Kind::WindowsPath),
+    row("pathlib", "Path PurePath", EITHER, "a path of the system that reads it", "Lib/pathlib.py").opaque(),
+    row("pathlib._local", "PosixPath PurePosixPath", EITHER, "a path, by its parts", "Lib/pathlib/_local.py (3.13)").view(Kind::PosixPath),
+    row("pathlib._local", "WindowsPath PureWindowsPath", EITHER, "a path, by its parts", "Lib/pathlib/_local.py (3.13)").view(Kind::WindowsPath),
+    row("random", "Random", EITHER, "a random generator's state", "Lib/random.py").view(Kind::Random),
+    row("re", "_compile", CALL, "a regular expression", "Lib/re/__init__.py").view(Kind::Pattern),
+    row("logging", "getLogger", CALL, "a logger by name, made if there is none", "Lib/logging/__init__.py").view(Kind::Logger),
+    row("ipaddress", "IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface", EITHER, "an internet address", "Lib/ipaddress.py").view(Kind::Ip),
+    row("array", "array", CALL, "an array of numbers", "Modules/arraymodule.c").view(Kind::Array),
+    row("array", "_array_reconstructor", CALL, "an array of numbers", "Modules/arraymodule.c").view(Kind::ArrayReconstructor),
+    row("enum", "Enum IntEnum Flag IntFlag", INSTANCE, "an enumeration", "Lib/enum.py").opaque(),
     row("torch.nn.modules", "*", INSTANCE, "a module: BUILD sets its attributes", "torch/nn/modules/module.py (__setstate__)"),
     row("torch.nn.parallel", "*", INSTANCE, "a module around another", "torch/nn/parallel"),
     row("torch.nn.utils", "*", INSTANCE, "a parametrization or hook, held as data", "torch/nn/utils"),

@@ -74,14 +74,16 @@ def plain(called, args):
         return args[0].encode("latin1") if all(ord(char) < 256 for char in args[0]) else None
     if module not in ("builtins", "__builtin__"):
         return None
-    if name in ("set", "frozenset") and types in ([list], [tuple]):
-        return (set if name == "set" else frozenset)(args[0])
+    if name in ("set", "frozenset") and types in ([], [list], [tuple]):
+        return (set if name == "set" else frozenset)(*args)
     if name == "complex" and types == [float, float]:
         return complex(*args)
-    if name == "bytes" and types == []:
-        return b""
-    if name == "bytearray" and types in ([], [bytes]):
-        return bytearray(*args)
+    if name in ("bytes", "bytearray"):
+        kind = bytes if name == "bytes" else bytearray
+        if types in ([], [bytes]):
+            return kind(*args)
+        if types == [str, str] and args[1] in ("latin1", "latin-1"):
+            return kind(*args) if all(ord(char) < 256 for char in args[0]) else None
     return None
 
 

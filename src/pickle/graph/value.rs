@@ -374,6 +374,12 @@ impl<'graph> Items<'graph> {
         self.ids.get(index).map(|&id| self.graph.object(id))
     }
 
+    /// All but the first `count`.
+    #[must_use]
+    pub fn rest(self, count: usize) -> Self {
+        Self { ids: self.ids.get(count..).unwrap_or_default(), ..self }
+    }
+
     /// All, in order.
     #[must_use]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Object<'graph>> + ExactSizeIterator {

@@ -4,20 +4,33 @@
 //! asked. A view that cannot be made is an error about that object and hides no other.
 
 mod archive;
+mod backing;
 mod checkpoint;
+mod distributed;
 mod dtype;
 mod element;
+mod embedded;
 mod error;
+mod export;
+mod folder;
 mod kind;
 mod legacy;
 mod list;
 mod model;
 pub mod module;
+mod open;
+mod package;
+mod part;
 mod read;
 mod rebuild;
+mod script;
+mod sharded;
 mod sniff;
+mod spell;
+mod stitched;
 mod storage;
 mod strided;
+mod tarball;
 mod tensor;
 
 pub use checkpoint::{Checkpoint, Options};

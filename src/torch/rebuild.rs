@@ -64,6 +64,10 @@ impl Tensor {
     /// What is wrong with its description, and where.
     #[must_use]
     pub(crate) fn view(object: Object, storages: &Storages) -> Option<Result<Self, Located>> {
+        let object = match storages.stand_in(object) {
+            Ok(object) => object,
+            Err(fault) => return Some(Err((fault, object.offset()))),
+        };
         let recipe = object.as_recipe()?;
         let function = Function::named(recipe.callable().as_global()?)?;
         let call = Call { function, args: recipe.args(), from: object };

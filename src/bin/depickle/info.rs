@@ -249,6 +249,11 @@ const fn container(container: Container) -> &'static str {
         Container::Zip => "zip archive as torch.save writes it",
         Container::Legacy => "pickles and storages in a row, as torch.save wrote before 1.6",
         Container::TorchScript => "TorchScript archive",
+        Container::Package => "archive that torch.package wrote",
+        Container::Export => "archive that torch.export.save wrote",
+        Container::Tar => "tar archive, as torch.save wrote before 0.1.10",
+        Container::Sharded => "index of several files",
+        Container::Distributed => "folder that torch.distributed.checkpoint wrote",
         _ => "plain pickle",
     }
 }

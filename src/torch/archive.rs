@@ -92,9 +92,9 @@ fn marked(zip: &Zip) -> Result<Option<(String, Container)>, Error> {
     let folder = name.split_once('/').map_or("", |(folder, _)| folder);
     for root in [format!("{folder}/"), String::new()] {
         for &(mark, container) in MARKS {
-            let Some(member) = zip.find(format!("{root}{mark}").as_bytes())? else { continue };
-            // The name alone might be anybody's.
-            if mark != "archive_format" || member.size() <= 16 {
+            let has = |name: &str| zip.find(format!("{root}{name}").as_bytes());
+            // Where there is a `data.pkl`, `torch.load` takes it.
+            if has(mark)?.is_some() && has(PICKLE)?.is_none() {
                 return Ok(Some((root, container)));
             }
         }

@@ -166,11 +166,12 @@ impl Checkpoint {
         Options::default().read(ReaderSource::new(reader)?)
     }
 
-    pub(crate) fn new(opened: Opened, options: &Options) -> Self {
-        let Opened { graph, parts, stand_ins, .. } = &opened;
+    pub(crate) fn new(mut opened: Opened, options: &Options) -> Self {
+        let stand_ins = std::mem::take(&mut opened.stand_ins);
+        let Opened { graph, parts, .. } = &opened;
         let storages = Storages::find(
             graph,
-            stand_ins.clone(),
+            stand_ins,
             |object| opened.part_of(object),
             |part, key| match parts.get(part as usize) {
                 Some(part) => part.nbytes(key),

@@ -7,7 +7,7 @@
 //! Source: PyTorch 2.15 `torch/distributed/checkpoint/metadata.py`, `filesystem.py`
 //! (`_StorageInfo`, `FileSystemReader.read_data`), `planner_helpers.py`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::DType;
@@ -104,8 +104,7 @@ fn spell(
     }
     let source = metadata.parts.into_iter().next().map(|part| part.source);
     let source = source.unwrap_or_else(|| Arc::new(bytes::Bytes::new()));
-    let mut parts =
-        vec![Part::new(source, Layout::Stitched(stitched), 0..build.graph().len())];
+    let mut parts = vec![Part::new(source, Layout::Stitched(stitched), 0..build.graph().len())];
     for (index, opened) in objects {
         let copy = opened.copy_into(&mut build, &mut parts)?;
         if let Some((_, value)) = pairs.get_mut(index) {
@@ -156,13 +155,13 @@ struct Places {
     chunks: HashMap<Index, Place>,
     objects: HashMap<Box<str>, Place>,
     /// Runs of bytes that two things claim.
-    shared: Vec<(Arc<str>, u64)>,
+    shared: HashSet<(Arc<str>, u64)>,
 }
 
 impl Places {
     fn read(graph: &Graph, budget: &mut Budget) -> Result<Self, Error> {
         let mut places =
-            Self { chunks: HashMap::new(), objects: HashMap::new(), shared: Vec::new() };
+            Self { chunks: HashMap::new(), objects: HashMap::new(), shared: HashSet::new() };
         let mut names: HashMap<Box<str>, Arc<str>> = HashMap::new();
         let mut runs = Vec::new();
         for (index, info) in entries(graph, "storage_data", budget)? {
@@ -188,7 +187,7 @@ impl Places {
                 && file == next
                 && at.saturating_add(*len) > *start
             {
-                places.shared.push((Arc::clone(next), *start));
+                places.shared.insert((Arc::clone(next), *start));
             }
         }
         Ok(places)
@@ -198,11 +197,11 @@ impl Places {
         let index = (Box::from(name), offsets.to_vec());
         let missing = || Fault::Chunks("the metadata do not say where one of its chunks lies");
         let (file, at, len) = self.chunks.get(&index).cloned().ok_or_else(missing)??;
-        let claimed = |(shared, start): &(Arc<str>, u64)| *shared == file && *start == at;
-        if !self.shared.is_empty() && self.shared.iter().any(claimed) {
+        let place = (file, at);
+        if self.shared.contains(&place) {
             return Err(Fault::Chunks("one of its chunks shares bytes with another"));
         }
-        Ok((file, at, len))
+        Ok((place.0, at, len))
     }
 }
 
@@ -246,7 +245,7 @@ fn tensor(
         let (offsets, sizes) = (sizes(state(chunk, "offsets"))?, sizes(state(chunk, "sizes"))?);
         let (file, at, len) = places.chunk(name, &offsets)?;
         let end = at.checked_add(len).ok_or(Fault::Overflow)?;
-        files.window(&file, &(at..end)).map_err(|why| Fault::Elsewhere(why.to_string().into()))?;
+        files.has(&file, end)?;
         chunks.push(Chunk { offsets, sizes, file, bytes: at..end });
     }
     let stitched = Stitched { dtype, shape: shape.clone(), chunks, files: Arc::clone(files) };

@@ -7,6 +7,7 @@
 //!
 //! Source: PyTorch 2.15 `torch/storage.py` (`_load_from_bytes`, `__reduce__`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,25 +35,40 @@ pub(crate) fn resolve(
         if found.is_empty() {
             return Ok(opened);
         }
-        let mut inner = Vec::with_capacity(found.len());
+        // Calls given the same object are given the same file, which is opened once: were it
+        // opened for each, few bytes could nest to any number of files.
+        let mut files: Vec<(NodeId, Result<Opened, Fault>)> = Vec::new();
+        let mut calls = Vec::with_capacity(found.len());
+        let mut known: HashMap<NodeId, usize> = HashMap::new();
         for id in found {
             let object = opened.graph.object(id);
-            let file = open(object, &opened, options, budget);
-            let at = object.offset().map(|at| format!("the bytes that {at} loads").into());
-            inner.push((object.index().unwrap_or_default(), at, file));
+            let Some(given) = argument(object) else { continue };
+            let file = *known.entry(given.id()).or_insert_with(|| {
+                files.push((id, open(given, &opened, options, budget)));
+                files.len().saturating_sub(1)
+            });
+            calls.push((object.index().unwrap_or_default(), file));
         }
+        let at = |id| opened.graph.object(id).offset();
+        let places: Vec<_> = files.iter().map(|(id, _)| at(*id)).collect();
         let Opened { container, graph, mut parts, mut stand_ins, others } = opened;
         let root = graph.root().map_or(NodeId::NONE, Object::id);
         let mut build = GraphBuilder::edit(graph, budget);
-        for (index, name, file) in inner {
+        let mut copies = Vec::with_capacity(files.len());
+        for ((_, file), at) in files.into_iter().zip(places) {
             let copied = file.and_then(|file| {
                 let copied = file.copy_into(&mut build, &mut parts);
                 copied.map_err(|why| Fault::BadStorage(why.to_string().into()))
             });
             if let Some(part) = parts.last_mut().filter(|_| copied.is_ok()) {
-                part.pickle = name;
+                part.pickle = at.map(|at| format!("the bytes that {at} loads").into());
             }
-            stand_ins.insert(index, copied);
+            copies.push(copied);
+        }
+        for (call, file) in calls {
+            if let Some(copied) = copies.get(file) {
+                stand_ins.insert(call, copied.clone());
+            }
         }
         let graph = build.finish(root);
         opened = Opened { container, graph, parts, stand_ins, others };
@@ -80,13 +96,12 @@ fn argument(object: Object) -> Option<Object> {
 }
 
 fn open(
-    object: Object,
+    argument: Object,
     outer: &Opened,
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Fault> {
     let bad = |why: Error| Fault::BadStorage(format!("embedded in the pickle: {why}").into());
-    let argument = argument(object).ok_or(Fault::Arguments("one argument of bytes"))?;
     let bytes = given(argument, outer, budget)?;
     let opened = open::source_within(Arc::new(bytes), options, budget).map_err(bad)?;
     if opened.parts.len() != 1 || !opened.stand_ins.is_empty() {

@@ -235,7 +235,11 @@ impl Reading<'_> {
         let field = |name: &str| meta.get(name).unwrap_or(&Value::Null);
         let numbers = |name: &str| -> Result<Vec<u64>, Error> {
             let items = field(name).as_array();
-            items.ok_or_else(|| bad("sizes or strides that are no list"))?.iter().map(number).collect()
+            items
+                .ok_or_else(|| bad("sizes or strides that are no list"))?
+                .iter()
+                .map(number)
+                .collect()
         };
         let dtype = field("dtype").as_u64().and_then(scalar_type);
         let dtype = dtype.ok_or_else(|| {
@@ -243,7 +247,10 @@ impl Reading<'_> {
         })?;
         // `torch.strided` in the schema's enum.
         if field("layout").as_u64() != Some(7) {
-            return Err(Error::fault(Fault::Unsupported("an exported tensor of another layout than strided".into()), None));
+            return Err(Error::fault(
+                Fault::Unsupported("an exported tensor of another layout than strided".into()),
+                None,
+            ));
         }
         let device = field("device");
         let kind = device.get("type").and_then(Value::as_str).unwrap_or("cpu");

@@ -32,6 +32,7 @@ mod storage;
 mod strided;
 mod tarball;
 mod tensor;
+mod verify;
 
 pub use checkpoint::{Checkpoint, Options};
 pub use dtype::{Class, DType};
@@ -45,3 +46,4 @@ pub use read::TensorRef;
 pub use sniff::Container;
 pub use storage::{Storage, StorageId, Storages};
 pub use tensor::Tensor;
+pub use verify::{Problem, Verification};

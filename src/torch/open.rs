@@ -160,11 +160,7 @@ pub(crate) fn source_within(
     source(file, options, budget)
 }
 
-fn zip(
-    source: Arc<dyn Source>,
-    options: &Options,
-    budget: &mut Budget,
-) -> Result<Opened, Error> {
+fn zip(source: Arc<dyn Source>, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
     let archive = Arc::new(Archive::open(&*source, budget)?);
     match archive.container {
         Container::Package => package::open(&source, &archive, options, budget),

@@ -132,11 +132,7 @@ impl Code<'_> {
     }
 
     /// The classes of one file; none if it is missing or damaged.
-    fn read(
-        &self,
-        file: &str,
-        budget: &mut Budget,
-    ) -> Result<HashMap<String, Class>, Error> {
+    fn read(&self, file: &str, budget: &mut Budget) -> Result<HashMap<String, Class>, Error> {
         let Some(member) = self.archive.member(file)? else { return Ok(HashMap::new()) };
         match self.archive.zip.read(&**self.source, member, budget) {
             Ok(text) => Ok(classes(&String::from_utf8_lossy(&text))),
@@ -152,7 +148,8 @@ fn classes(text: &str) -> HashMap<String, Class> {
     let mut current: Option<&str> = None;
     for line in text.lines() {
         if !line.starts_with(' ') {
-            let header = line.strip_prefix("class ").and_then(|rest| rest.strip_suffix("(Module):"));
+            let header =
+                line.strip_prefix("class ").and_then(|rest| rest.strip_suffix("(Module):"));
             current = header;
             if let Some(name) = header {
                 found.insert(name.to_owned(), Class::default());

@@ -56,9 +56,7 @@ pub(crate) fn open(
         shards.push((name, file));
     }
     // An index of files of another format.
-    let other = |(_, shard): &(&str, Result<Opened, Error>)| {
-        matches!(shard, Err(why) if matches!(why.kind(), Kind::NotACheckpoint(_)))
-    };
+    let other = |(_, shard): &(&str, Result<Opened, Error>)| matches!(shard, Err(why) if matches!(why.kind(), Kind::NotACheckpoint(_)));
     if shards.iter().all(other)
         && let Some((_, Err(why))) = shards.pop()
     {
@@ -152,9 +150,9 @@ enum Shard {
 impl Shard {
     fn read(root: NodeId, build: &GraphBuilder, budget: &mut Budget) -> Result<Self, Error> {
         let pairs = mapping::pairs(build.object(root), budget)?.unwrap_or_default();
-        let named = pairs.into_iter().filter_map(|(key, value)| {
-            Some((Box::from(key.as_str()?), value.id()))
-        });
+        let named = pairs
+            .into_iter()
+            .filter_map(|(key, value)| Some((Box::from(key.as_str()?), value.id())));
         Ok(Self::Holds(named.collect()))
     }
 }

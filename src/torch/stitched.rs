@@ -13,6 +13,7 @@ use super::error::{Error, Fault};
 use super::folder::Folder;
 use super::open;
 use super::read::TensorRef;
+use super::verify::{Problem, Verification};
 use crate::base::{Budget, Exceeded, Source, Window};
 
 /// Files and chunks that are kept open.
@@ -83,7 +84,8 @@ impl Stitched {
     /// Sweeps along the dimension that is cut most often.
     fn overlap(&self, budget: &mut Budget) -> Result<bool, Exceeded> {
         let cuts = |dimension: usize| {
-            let mut starts: Vec<u64> = self.chunks.iter().map(|it| at(it, dimension).start).collect();
+            let mut starts: Vec<u64> =
+                self.chunks.iter().map(|it| at(it, dimension).start).collect();
             starts.sort_unstable();
             starts.dedup();
             starts.len()
@@ -110,6 +112,32 @@ impl Stitched {
             open.push(chunk);
         }
         Ok(false)
+    }
+
+    /// Opens and verifies each chunk, and counts what was looked at.
+    pub(crate) fn verify(&self, found: &mut Verification) -> Result<Vec<Problem>, Error> {
+        let mut problems = Vec::new();
+        for chunk in &self.chunks {
+            let opened = match self.files.chunk(chunk) {
+                Ok(opened) => opened,
+                Err(why) => {
+                    problems.push(Problem::Error(why));
+                    continue;
+                }
+            };
+            if let Err(why) = opened.whole(self, chunk) {
+                problems.push(Problem::Error(why));
+            }
+            let inner = opened.checkpoint.verify()?;
+            found.members = found.members.saturating_add(inner.members);
+            found.nbytes = found.nbytes.saturating_add(inner.nbytes);
+            let path = self.files.path(&chunk.file);
+            problems.extend(inner.problems.into_iter().map(|problem| match problem {
+                Problem::Error(why) => Problem::Error(why.in_file(&path)),
+                finding @ Problem::Finding(_) => finding,
+            }));
+        }
+        Ok(problems)
     }
 
     /// Fills `into` with the tensor's bytes from `start` on.
@@ -182,7 +210,8 @@ impl<'chunk> Rows<'chunk> {
                 break;
             }
         }
-        let count = chunk.sizes.iter().take(outer).fold(1_u64, |count, &size| count.saturating_mul(size));
+        let count =
+            chunk.sizes.iter().take(outer).fold(1_u64, |count, &size| count.saturating_mul(size));
         Self { chunk, len, outer, stride, indices: 0..count }
     }
 
@@ -243,6 +272,7 @@ pub(crate) struct Files {
     folder: Folder,
     options: Options,
     open: Mutex<HashMap<Arc<str>, Arc<dyn Source>>>,
+    lengths: Mutex<HashMap<Arc<str>, Result<u64, Fault>>>,
     chunks: Mutex<HashMap<(Arc<str>, u64), Arc<Opened>>>,
 }
 
@@ -273,6 +303,7 @@ impl Files {
             folder,
             options,
             open: Mutex::new(HashMap::new()),
+            lengths: Mutex::new(HashMap::new()),
             chunks: Mutex::new(HashMap::new()),
         }
     }
@@ -283,6 +314,24 @@ impl Files {
         let len = bytes.end.saturating_sub(bytes.start);
         let window = Window::new(source, bytes.start, len);
         window.map_err(|why| Error::from(why).in_file(&self.folder.path(file)))
+    }
+
+    /// Whether a file has bytes up to there.
+    pub(crate) fn has(&self, file: &Arc<str>, end: u64) -> Result<(), Fault> {
+        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
+        let len = match lengths.get(file) {
+            Some(known) => known.clone(),
+            None => {
+                let len = self.source(file).map(|source| source.len());
+                let len = len.map_err(|why| Fault::Elsewhere(why.to_string().into()));
+                lengths.insert(Arc::clone(file), len.clone());
+                len
+            }
+        }?;
+        match end <= len {
+            true => Ok(()),
+            false => Err(Fault::Chunks("one of its chunks lies behind the end of its file")),
+        }
     }
 
     /// The path of a file in the folder.

@@ -110,10 +110,7 @@ impl Storages {
 
     /// The object that says what `object` is in the usual way: itself, but in containers that
     /// have a way of their own.
-    pub(crate) fn stand_in<'graph>(
-        &self,
-        object: Object<'graph>,
-    ) -> Result<Object<'graph>, Fault> {
+    pub(crate) fn stand_in<'graph>(&self, object: Object<'graph>) -> Result<Object<'graph>, Fault> {
         let mut object = object;
         for _ in 0..=DEEPEST {
             let found = match self.stand_ins.is_empty() {
@@ -240,14 +237,13 @@ impl Storages {
     /// An id of another checkpoint names any storage or an empty one.
     #[must_use]
     pub fn get(&self, id: StorageId) -> &Storage {
-        static NONE: std::sync::LazyLock<Storage> =
-            std::sync::LazyLock::new(|| Storage {
-                key: "".into(),
-                device: "".into(),
-                nbytes: 0,
-                part: u32::MAX,
-                within: None,
-            });
+        static NONE: std::sync::LazyLock<Storage> = std::sync::LazyLock::new(|| Storage {
+            key: "".into(),
+            device: "".into(),
+            nbytes: 0,
+            part: u32::MAX,
+            within: None,
+        });
         self.all.get(id.index()).unwrap_or(&NONE)
     }
 }
@@ -324,7 +320,10 @@ fn storage_key(key: Object) -> Result<Box<str>, Fault> {
     }
 }
 
-pub(crate) fn text<'graph>(object: Object<'graph>, wanted: &'static str) -> Result<&'graph str, Fault> {
+pub(crate) fn text<'graph>(
+    object: Object<'graph>,
+    wanted: &'static str,
+) -> Result<&'graph str, Fault> {
     object.as_str().ok_or(Fault::NotA { wanted, found: object.kind() })
 }
 

@@ -158,8 +158,7 @@ impl Found {
         let at = pickles.at;
         let located = |fault| Error::fault(fault, Some(at));
         let [key, storage, _class] = triple(&graph).map_err(located)?;
-        let (key, storage) =
-            (number(key).map_err(located)?, number(storage).map_err(located)?);
+        let (key, storage) = (number(key).map_err(located)?, number(storage).map_err(located)?);
         let left = pickles.source.len().saturating_sub(at.0);
         // 4 bytes of rank, 4 unused, sizes, strides, offset.
         let rank = Cursor::new(&pickles.source.fetch(at.0, left.min(4))?).array().copied();
@@ -192,11 +191,7 @@ impl Found {
     }
 
     /// Spells what the object's pickle names by number.
-    fn stand_in(
-        &self,
-        graph: Graph,
-        budget: &mut Budget,
-    ) -> Result<(Graph, StandIns), Error> {
+    fn stand_in(&self, graph: Graph, budget: &mut Budget) -> Result<(Graph, StandIns), Error> {
         let named = graph.objects().filter_map(|object| match object.value() {
             Value::Persistent(id) => Some((object.index()?, number(id).ok()?)),
             _ => None,

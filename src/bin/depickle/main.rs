@@ -10,6 +10,7 @@ mod show;
 mod tensor;
 mod tree;
 mod tree_json;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Ls(args) => ls::run(&args),
         Verb::Tree(args) => tree::run(&args),
         Verb::Show(args) => show::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::checkpoint::Options;
 use super::error::{Error, Fault};
 use super::open::{self, Opened};
-use crate::base::{Budget, Exceeded};
+use crate::base::{Budget, Category, Exceeded};
 use crate::pickle::{GraphBuilder, NodeId, Object, Value};
 use crate::python::meaning;
 
@@ -43,10 +43,14 @@ pub(crate) fn resolve(
         for id in found {
             let object = opened.graph.object(id);
             let Some(given) = argument(object) else { continue };
-            let file = *known.entry(given.id()).or_insert_with(|| {
-                files.push((id, open(given, &opened, options, budget)));
-                files.len().saturating_sub(1)
-            });
+            let file = match known.get(&given.id()) {
+                Some(file) => *file,
+                None => {
+                    files.push((id, open(given, &opened, options, budget)?));
+                    files.len().saturating_sub(1)
+                }
+            };
+            known.insert(given.id(), file);
             calls.push((object.index().unwrap_or_default(), file));
         }
         let at = |id| opened.graph.object(id).offset();
@@ -95,19 +99,26 @@ fn argument(object: Object) -> Option<Object> {
     global.is("torch.storage", "_load_from_bytes").then_some(bytes)
 }
 
+/// Opens the file that bytes are.
+///
+/// # Errors
+/// What the policy refuses, for it is refused anywhere; all else is a fault of this file.
 fn open(
     argument: Object,
     outer: &Opened,
     options: &Options,
     budget: &mut Budget,
-) -> Result<Opened, Fault> {
-    let bad = |why: Error| Fault::BadStorage(format!("embedded in the pickle: {why}").into());
-    let bytes = given(argument, outer, budget)?;
-    let opened = open::source_within(Arc::new(bytes), options, budget).map_err(bad)?;
-    if opened.parts.len() != 1 || !opened.stand_ins.is_empty() {
-        return Err(Fault::Unsupported("a file of several parts inside of a pickle".into()));
+) -> Result<Result<Opened, Fault>, Error> {
+    let bytes = match given(argument, outer, budget) {
+        Ok(bytes) => bytes,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    match open::source_within(Arc::new(bytes), options, budget) {
+        Ok(opened) if opened.parts.len() == 1 && opened.stand_ins.is_empty() => Ok(Ok(opened)),
+        Ok(_) => Ok(Err(Fault::Unsupported("a file of several parts inside of a pickle".into()))),
+        Err(why) if why.category() == Category::Forbidden => Err(why),
+        Err(why) => Ok(Err(Fault::BadStorage(format!("embedded in the pickle: {why}").into()))),
     }
-    Ok(opened)
 }
 
 /// The bytes given, without a copy where they lie in what was read.

@@ -327,8 +327,20 @@ fn one_embedded_file_that_is_damaged_hides_no_other() {
     let checkpoint = Checkpoint::from_bytes(damaged).unwrap();
     let lost = unreadable(&checkpoint);
     assert_eq!(lost.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["turned"]);
-    assert!(lost[0].1.contains("embedded in the pickle"), "{}", lost[0].1);
+    assert!(lost[0].1.contains("a storage wanted"), "{}", lost[0].1);
+    // Cut short, so that it is no pickle at all.
+    damaged = whole.clone();
+    damaged[places[1] - 4..places[1]].fill(b'?');
+    let checkpoint = Checkpoint::from_bytes(damaged).unwrap();
+    assert!(unreadable(&checkpoint)[0].1.contains("embedded in the pickle"));
     assert_eq!(listed(&checkpoint).len(), 4);
+}
+
+#[test]
+fn pickles_of_protocol_0_are_no_text_files() {
+    let checkpoint = Checkpoint::from_bytes(&b"(dp0\nVa\np1\nI3\ns."[..]).unwrap();
+    assert_eq!(checkpoint.root().as_dict().unwrap().get("a").unwrap().as_int(), Some(3));
+    assert!(refused(b"Note. This is text.".to_vec()).contains("a text file"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::part::{Layout, Names, Part};
 use super::sniff::{self, Container};
 use super::storage::StandIns;
 use super::{distributed, embedded, export, legacy, package, script, sharded, tarball};
-use crate::base::{Budget, FileOffset, Source};
+use crate::base::{Budget, Category, FileOffset, Source};
 use crate::container::{self, Method};
 use crate::pickle::{self, BuildError, Graph, GraphBuilder, NodeId};
 
@@ -126,7 +126,8 @@ pub(crate) fn source(
     if container::starts_as_tar(&*source)? {
         return tarball::open(source, options, budget);
     }
-    if let Some(what) = sniff::name_other(&*source)? {
+    let other = sniff::name_other(&*source)?;
+    if let Some(what) = other.filter(|what| *what != sniff::TEXT) {
         return Err(Error::new(Kind::NotACheckpoint(what)));
     }
     if sniff::is_legacy(&*source)? {
@@ -137,7 +138,15 @@ pub(crate) fn source(
     }
     let stream = legacy::first_pickle(&*source, FileOffset(0), legacy::WINDOW, budget)?;
     let outcome = pickle::run(stream.clone(), FileOffset(0), &options.policy, budget);
-    outcome.end?;
+    if let Err(why) = outcome.end {
+        // Protocol 0 is text as well.
+        return Err(match other {
+            Some(what) if why.category() == Category::Malformed => {
+                Error::new(Kind::NotACheckpoint(what))
+            }
+            _ => why.into(),
+        });
+    }
     let mut part = Part::new(source, Layout::Nothing, 0..outcome.graph.len());
     part.stream = stream;
     Ok(Opened::single(Container::Pickle, outcome.graph, part))

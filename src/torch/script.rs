@@ -42,7 +42,17 @@ pub(crate) fn open(
     let Opened { container, graph, mut parts, stand_ins, mut others } = opened;
     let mut build = GraphBuilder::edit(graph, budget);
     let mut lists: HashMap<&[String], NodeId> = HashMap::new();
-    for (state, class) in modules {
+    for (instance, state, class) in modules {
+        let state = match build.object(state).as_dict() {
+            Some(_) => state,
+            // What the class's own `__getstate__` returned.
+            None => {
+                let (key, own) = (build.text("__getstate__")?, state);
+                let state = build.dict(&[(key, own)])?;
+                build.set_state(instance, state)?;
+                state
+            }
+        };
         let facts = [
             (Module::SCRIPT_PARAMETERS, &class.parameters),
             (Module::SCRIPT_BUFFERS, &class.buffers),
@@ -70,18 +80,19 @@ fn is_empty(constants: &Opened) -> bool {
     items.is_some_and(|items| items.is_empty())
 }
 
-/// The states of the instances of known classes, each once.
+/// The instances of known classes, each with its state; no state twice.
 fn modules<'code>(
     opened: &Opened,
     classes: &'code HashMap<NodeId, Class>,
-) -> Vec<(NodeId, &'code Class)> {
+) -> Vec<(NodeId, NodeId, &'code Class)> {
     let mut seen = HashSet::new();
     let instances = opened.graph.objects().filter_map(|object| {
         let recipe = object.as_recipe()?;
         let class = classes.get(&recipe.callable().id())?;
         let state = recipe.state()?;
-        state.as_dict()?;
-        seen.insert(state.id()).then_some((state.id(), class))
+        // Small values are the same object everywhere.
+        let shared = state.as_dict().is_some() && !seen.insert(state.id());
+        (!shared).then_some((object.id(), state.id(), class))
     });
     instances.collect()
 }

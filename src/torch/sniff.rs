@@ -76,6 +76,9 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
 
 const LFS: &str = "this is a git-LFS pointer, not the file itself: run `git lfs pull`";
 
+/// Said of text that may yet be a pickle of protocol 0.
+pub(crate) const TEXT: &str = "this is a text file, not a PyTorch file";
+
 /// Words in which web pages begin.
 const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
 
@@ -131,5 +134,5 @@ fn text(head: &[u8]) -> Option<&'static str> {
             "this is JSON text, not a PyTorch file; an index of shards is opened by its path",
         );
     }
-    Some("this is a text file, not a PyTorch file")
+    Some(TEXT)
 }

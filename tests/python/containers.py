@@ -1,7 +1,7 @@
 """Writes tests/fixtures/containers: one file or folder for each way in which PyTorch keeps
 tensors, and NAME.json with what PyTorch says of it after loading it.
 
-Usage: python tests/python/containers.py
+Usage: cd tests/python; python containers.py
 
 PyTorch 2.15, CPython 3.11. No PyTorch writes the tar archive of before 0.1.10 any more, nor
 storages that are pieces of others: both are built here by their specification, and loaded by
@@ -25,6 +25,8 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch._export.serde.schema import SCHEMA_VERSION
+from torch._export.serde.serialize import serialize
 from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 from torch.distributed.device_mesh import init_device_mesh
@@ -232,6 +234,15 @@ class Constant(nn.Module):
         return self.linear(x) + self.plain + torch.tensor([1.0, 2.0, 3.0, 4.0])
 
 
+def quantized():
+    """Convolutions of it pickle themselves as tuples."""
+    model = torch.ao.quantization.QuantWrapper(nn.Sequential(nn.Conv2d(2, 3, 2), nn.ReLU())).eval()
+    model.qconfig = torch.ao.quantization.default_qconfig
+    torch.ao.quantization.prepare(model, inplace=True)
+    model(torch.rand(1, 2, 4, 4))
+    return torch.ao.quantization.convert(model)
+
+
 def script_tensors(module):
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for name, tensor in module.state_dict(keep_vars=True).items():
@@ -243,6 +254,7 @@ def scripts():
     modules = {
         "script": torch.jit.script(Scripted()),
         "trace": torch.jit.trace(Constant(), torch.ones(1, 3)),
+        "quantized_script": torch.jit.script(quantized()),
         "frozen": torch.jit.freeze(torch.jit.script(Scripted().eval())),
     }
     for name, module in modules.items():
@@ -288,12 +300,28 @@ def exports():
             return self.linear(x) + self.buffer + self.lost + self.plain[:, 1] + self.other.weight.float().sum() + self.tied.bias
 
     program = torch.export.export(Exported(), (torch.ones(2, 3),))
+    # Paths of this machine.
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
     torch.export.save(program, OUT / "export.pt2")
     loaded = torch.export.load(OUT / "export.pt2")
     tensors = [(n, t, "parameter" if isinstance(t, nn.Parameter) else None) for n, t in loaded.state_dict.items()]
     extra = [(f"constants.{n}", t, None) for n, t in loaded.constants.items()]
     extra += [(f"sample_inputs.0.{i}", t, None) for i, t in enumerate(loaded.example_inputs[0])]
     record("export", "export.pt2", "export", tensors, extra)
+    # The layout before 2.8, which `torch.export.load` reads still.
+    parts = serialize(program)
+    with zipfile.ZipFile(OUT / "export_old.pt2", "w") as archive:
+        archive.writestr("version", ".".join(map(str, SCHEMA_VERSION)))
+        archive.writestr("serialized_exported_program.json", parts.exported_program)
+        archive.writestr("serialized_state_dict.pt", parts.state_dict)
+        archive.writestr("serialized_constants.pt", parts.constants)
+        archive.writestr("serialized_example_inputs.pt", parts.example_inputs)
+    loaded = torch.export.load(OUT / "export_old.pt2")
+    tensors = [(n, t, "parameter" if isinstance(t, nn.Parameter) else None) for n, t in loaded.state_dict.items()]
+    extra = [(f"constants.{n}", t, None) for n, t in loaded.constants.items()]
+    extra += [(f"sample_inputs.0.{i}", t, None) for i, t in enumerate(loaded.example_inputs[0])]
+    record("export_old", "export_old.pt2", "export", tensors, extra)
 
 
 # Several files

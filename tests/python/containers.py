@@ -1,7 +1,7 @@
 """Writes tests/fixtures/containers: one file or folder for each way in which PyTorch keeps
 tensors, and NAME.json with what PyTorch says of it after loading it.
 
-Usage: cd tests/python; python containers.py
+Usage: python containers.py [FOLDER]
 
 PyTorch 2.15, CPython 3.11. No PyTorch writes the tar archive of before 0.1.10 any more, nor
 storages that are pieces of others: both are built here by their specification, and loaded by
@@ -33,7 +33,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 from torch.package import PackageExporter, PackageImporter
 
-OUT = pathlib.Path(__file__).parents[1] / "fixtures/containers"
+OUT = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1] / "fixtures/containers"
 sys.path.insert(0, str(OUT.parent))
 import make  # noqa: E402
 

@@ -344,6 +344,24 @@ fn pickles_of_protocol_0_are_no_text_files() {
 }
 
 #[test]
+fn pickles_behind_the_first_stand_beside_it() {
+    let whole = [read("embedded_4.pkl"), read("embedded_5.pkl"), b"\x80\x02]trailing".to_vec()];
+    let checkpoint = Checkpoint::from_bytes(whole.concat()).unwrap();
+    assert_eq!(listed(&checkpoint).len(), 4);
+    let list = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
+    assert_eq!(list.len(), 8);
+    let name = |name: &str| list.find(name).unwrap().on(&checkpoint).unwrap();
+    assert_eq!(name("pickle2.turned").to_bytes().unwrap(), name("turned").to_bytes().unwrap());
+    let evil = [read("embedded_4.pkl"), b"\x80\x02cos\nsystem\n(S'true'\ntR.".to_vec()];
+    let why = Checkpoint::from_bytes(evil.concat()).map(drop).unwrap_err();
+    assert_eq!(why.category(), Category::Forbidden, "{why}");
+    // A stream is one pickle after another: many of them take their room, no more.
+    let many = b"\x80\x02N.".repeat(200_000);
+    let checkpoint = Checkpoint::from_bytes(many).unwrap();
+    assert_eq!(checkpoint.others().len(), 199_999);
+}
+
+#[test]
 fn embedded_files_are_refused_by_the_policy_too() {
     let evil = b"cos\nsystem\n(S'true'\ntR.";
     let checkpoint = Checkpoint::from_bytes(embedded_in(evil, 1));

@@ -32,12 +32,11 @@ const MARKS: &[(&str, Container)] = &[
 impl Archive {
     pub(crate) fn open(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
         let zip = Zip::open(source, budget)?;
-        let (root, container) = match marked(&zip)? {
-            Some(found) => found,
-            None => {
-                let name = find_pickle(&zip)?.name().into_owned();
-                (name.strip_suffix(PICKLE).unwrap_or_default().to_owned(), Container::Zip)
-            }
+        let (root, container) = if let Some(found) = marked(&zip)? {
+            found
+        } else {
+            let name = find_pickle(&zip)?.name().into_owned();
+            (name.strip_suffix(PICKLE).unwrap_or_default().to_owned(), Container::Zip)
         };
         let mut archive = Self { zip, container, root, big_endian: false };
         if container == Container::Zip && archive.member("constants.pkl")?.is_some() {

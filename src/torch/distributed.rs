@@ -22,7 +22,7 @@ use super::spell::{Spelled, SpelledStorage, row_major};
 use super::stitched::{Chunk, Files, Stitched};
 use super::storage::StandIns;
 use crate::base::{Budget, Exceeded};
-use crate::pickle::{Graph, GraphBuilder, Object, Value};
+use crate::pickle::{Graph, GraphBuilder, Items, Object, Recipe, Value};
 use crate::python::mapping;
 
 const MODULE: &str = "torch.distributed.checkpoint.metadata";
@@ -61,13 +61,14 @@ pub(crate) fn open(
     for (name, value) in entries {
         budget.memory(512)?;
         let name: Box<str> = name.as_str().unwrap_or_default().into();
-        let held = match is_a(value, "TensorStorageMetadata") {
-            true => tensor(&name, value, &places, &files, budget).map(|made| {
-                let (tensor, spelled) = made;
+        let held = if is_a(value, "TensorStorageMetadata") {
+            tensor(&name, value, &places, &files, budget).map(|(tensor, spelled)| {
                 stitched.insert(name.clone(), tensor);
                 Held::Tensor(spelled)
-            }),
-            false => object(&name, &places, &files, options, budget)?.map(Held::Object),
+            })
+        } else {
+            let opened = object(&name, &places, &files, options, budget)?;
+            opened.map(|opened| Held::Object(Box::new(opened)))
         };
         found.push((name, held.map_err(|fault| Error::fault(fault, value.offset()))));
     }
@@ -76,7 +77,7 @@ pub(crate) fn open(
 
 enum Held {
     Tensor(Spelled),
-    Object(Opened),
+    Object(Box<Opened>),
 }
 
 fn spell(
@@ -226,7 +227,7 @@ fn tensor(
 ) -> Result<(Stitched, Spelled), Fault> {
     let over = |why: Exceeded| Fault::Elsewhere(why.to_string().into());
     let properties = state(facts, "properties").and_then(Object::as_recipe);
-    let properties = properties.and_then(|recipe| recipe.state());
+    let properties = properties.and_then(Recipe::state);
     let properties = properties.ok_or(Fault::Arguments("a tensor without properties"))?;
     // `__getstate__` gives a tuple: dtype, layout, requires_grad, …
     let property = |index: usize, name: &str| match properties.as_tuple() {
@@ -240,7 +241,7 @@ fn tensor(
     let shape = sizes(state(facts, "size"))?;
     let listed = state(facts, "chunks").and_then(Object::items);
     let mut chunks = Vec::new();
-    for chunk in listed.into_iter().flat_map(|items| items.iter()) {
+    for chunk in listed.into_iter().flat_map(Items::iter) {
         budget.memory(256).map_err(over)?;
         let (offsets, sizes) = (sizes(state(chunk, "offsets"))?, sizes(state(chunk, "sizes"))?);
         let (file, at, len) = places.chunk(name, &offsets)?;

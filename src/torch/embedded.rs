@@ -43,12 +43,11 @@ pub(crate) fn resolve(
         for id in found {
             let object = opened.graph.object(id);
             let Some(given) = argument(object) else { continue };
-            let file = match known.get(&given.id()) {
-                Some(file) => *file,
-                None => {
-                    files.push((id, open(given, &opened, options, budget)?));
-                    files.len().saturating_sub(1)
-                }
+            let file = if let Some(file) = known.get(&given.id()) {
+                *file
+            } else {
+                files.push((id, open(given, &opened, options, budget)?));
+                files.len().saturating_sub(1)
             };
             known.insert(given.id(), file);
             calls.push((object.index().unwrap_or_default(), file));
@@ -58,20 +57,20 @@ pub(crate) fn resolve(
         let Opened { container, graph, mut parts, mut stand_ins, others } = opened;
         let root = graph.root().map_or(NodeId::NONE, Object::id);
         let mut build = GraphBuilder::edit(graph, budget);
-        let mut copies = Vec::with_capacity(files.len());
+        let mut roots = Vec::with_capacity(files.len());
         for ((_, file), at) in files.into_iter().zip(places) {
-            let copied = file.and_then(|file| {
-                let copied = file.copy_into(&mut build, &mut parts);
-                copied.map_err(|why| Fault::BadStorage(why.to_string().into()))
+            let root = file.and_then(|file| {
+                let root = file.copy_into(&mut build, &mut parts);
+                root.map_err(|why| Fault::BadStorage(why.to_string().into()))
             });
-            if let Some(part) = parts.last_mut().filter(|_| copied.is_ok()) {
+            if let Some(part) = parts.last_mut().filter(|_| root.is_ok()) {
                 part.pickle = at.map(|at| format!("the bytes that {at} loads").into());
             }
-            copies.push(copied);
+            roots.push(root);
         }
         for (call, file) in calls {
-            if let Some(copied) = copies.get(file) {
-                stand_ins.insert(call, copied.clone());
+            if let Some(root) = roots.get(file) {
+                stand_ins.insert(call, root.clone());
             }
         }
         let graph = build.finish(root);

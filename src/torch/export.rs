@@ -69,7 +69,7 @@ struct Group {
 
 enum Tensor {
     Spelled(Spelled),
-    File(Opened),
+    File(Box<Opened>),
     Unreadable(Error),
 }
 
@@ -225,7 +225,7 @@ impl Reading<'_> {
         let member = self.archive.member(&key)?.ok_or_else(missing)?;
         // Torch.save'd where it is no plain tensor.
         if facts.get("use_pickle").and_then(Value::as_bool) == Some(true) {
-            return Ok(Tensor::File(self.file(member)?));
+            return Ok(Tensor::File(Box::new(self.file(member)?)));
         }
         let meta = facts.get("tensor_meta").ok_or_else(|| bad("a weight without `tensor_meta`"))?;
         let number = |value: &Value| {
@@ -277,7 +277,7 @@ impl Reading<'_> {
         for name in names {
             let Some(member) = self.archive.member(name)? else { continue };
             let tensor = match self.file(member) {
-                Ok(file) => Tensor::File(file),
+                Ok(file) => Tensor::File(Box::new(file)),
                 Err(why) if why.category() == crate::Category::Forbidden => return Err(why),
                 Err(why) => Tensor::Unreadable(why.in_member(&self.archive.name(name))),
             };

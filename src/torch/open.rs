@@ -121,7 +121,7 @@ pub(crate) fn source(
 ) -> Result<Opened, Error> {
     // PyTorch decides by the first four bytes; a zip that begins elsewhere is none to it.
     if container::starts_as_zip(&*source)? {
-        return zip(source, options, budget);
+        return zip(&source, options, budget);
     }
     if container::starts_as_tar(&*source)? {
         return tarball::open(source, options, budget);
@@ -136,21 +136,86 @@ pub(crate) fn source(
         let part = Part::new(source, Layout::Runs(runs), objects);
         return Ok(Opened::single(Container::Legacy, graph, part));
     }
+    plain(source, other, options, budget)
+}
+
+/// Opens a plain pickle.
+fn plain(
+    source: Arc<dyn Source>,
+    other: Option<&'static str>,
+    options: &Options,
+    budget: &mut Budget,
+) -> Result<Opened, Error> {
     let stream = legacy::first_pickle(&*source, FileOffset(0), legacy::WINDOW, budget)?;
     let outcome = pickle::run(stream.clone(), FileOffset(0), &options.policy, budget);
-    if let Err(why) = outcome.end {
+    let end = match (outcome.end, other) {
+        (Ok(end), _) => end,
         // Protocol 0 is text as well.
-        return Err(match other {
-            Some(what) if why.category() == Category::Malformed => {
-                Error::new(Kind::NotACheckpoint(what))
-            }
-            _ => why.into(),
-        });
-    }
+        (Err(why), Some(what)) if why.category() == Category::Malformed => {
+            return Err(Error::new(Kind::NotACheckpoint(what)));
+        }
+        (Err(why), _) => return Err(why.into()),
+    };
     let mut part = Part::new(source, Layout::Nothing, 0..outcome.graph.len());
-    part.stream = stream;
+    (part.stream, part.end) = (stream, FileOffset(end));
     Ok(Opened::single(Container::Pickle, outcome.graph, part))
 }
+
+/// Puts the pickles that follow a plain one beside it.
+fn with_following(opened: Opened, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
+    let (Container::Pickle, [part]) = (opened.container, &opened.parts[..]) else {
+        return Ok(opened);
+    };
+    let more = following(&part.source, part.end, options, budget)?;
+    if more.is_empty() {
+        return Ok(opened);
+    }
+    let root = opened.root();
+    let Opened { container, graph, mut parts, stand_ins, mut others } = opened;
+    let mut build = GraphBuilder::edit(graph, budget);
+    for (number, opened) in (2..).zip(more) {
+        let copy = opened.copy_into(&mut build, &mut parts)?;
+        others.push((format!("pickle{number}").into(), copy));
+    }
+    Ok(Opened { container, graph: build.finish(root), parts, stand_ins, others })
+}
+
+/// The pickles from `at` on, up to what is none. Only such as announce their protocol: any
+/// byte could begin one of the oldest.
+fn following(
+    source: &Arc<dyn Source>,
+    mut at: FileOffset,
+    options: &Options,
+    budget: &mut Budget,
+) -> Result<Vec<Opened>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let mut head = [0; 2];
+        if source.len().saturating_sub(at.0) < 2 {
+            return Ok(found);
+        }
+        source.read_at(at.0, &mut head)?;
+        if !matches!(head, [0x80, 2..=5]) {
+            return Ok(found);
+        }
+        let Ok(stream) = legacy::first_pickle(&**source, at, SMALL, budget) else {
+            return Ok(found);
+        };
+        let outcome = pickle::run(stream, at, &options.policy, budget);
+        match outcome.end {
+            Ok(end) => at = at.plus(end),
+            Err(why) if why.category() == Category::Forbidden => return Err(why.into()),
+            Err(_) => return Ok(found),
+        }
+        let mut part = Part::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
+        part.pickle = Some(format!("pickle {}", found.len().saturating_add(2)).into());
+        budget.memory(512)?;
+        found.push(Opened::single(Container::Pickle, outcome.graph, part));
+    }
+}
+
+/// Bytes first looked at for the end of one of many pickles.
+const SMALL: u64 = 512;
 
 /// Opens one file that lies in another: one of a single part, so that none leads on.
 pub(crate) fn source_within(
@@ -169,13 +234,13 @@ pub(crate) fn source_within(
     source(file, options, budget)
 }
 
-fn zip(source: Arc<dyn Source>, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
-    let archive = Arc::new(Archive::open(&*source, budget)?);
+fn zip(source: &Arc<dyn Source>, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
+    let archive = Arc::new(Archive::open(&**source, budget)?);
     match archive.container {
-        Container::Package => package::open(&source, &archive, options, budget),
-        Container::Export => export::open(&source, &archive, options, budget),
-        Container::TorchScript => script::open(&source, &archive, options, budget),
-        _ => member(&source, &archive, archive::PICKLE, Names::DATA, options, budget),
+        Container::Package => package::open(source, &archive, options, budget),
+        Container::Export => export::open(source, &archive, options, budget),
+        Container::TorchScript => script::open(source, &archive, options, budget),
+        _ => member(source, &archive, archive::PICKLE, Names::DATA, options, budget),
     }
 }
 
@@ -206,11 +271,12 @@ pub(crate) fn member(
     Ok(Opened::single(archive.container, outcome.graph, part))
 }
 
-/// Opens what is embedded as well.
+/// Opens what is embedded as well, and what follows a plain pickle.
 pub(crate) fn finish(
     opened: Opened,
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
+    let opened = with_following(opened, options, budget)?;
     embedded::resolve(opened, options, budget)
 }

@@ -6,6 +6,7 @@
 //! Source: PyTorch 2.15 `torch/package/package_exporter.py` (`save_pickle`, `_persistent_id`),
 //! `package_importer.py`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::archive::Archive;
@@ -84,7 +85,9 @@ fn pickles(source: &dyn Source, archive: &Archive) -> Result<Vec<String>, Error>
         let plain = member.method() == Method::Stored;
         let head = match plain {
             true => source.fetch(archive.zip.locate(source, member)?.at.0, 2)?,
-            false if name.ends_with(".pkl") => bytes::Bytes::from_static(&[0x80, 2]),
+            false if Path::new(name).extension().is_some_and(|it| it == "pkl") => {
+                bytes::Bytes::from_static(&[0x80, 2])
+            }
             false => continue,
         };
         if matches!(head[..], [0x80, 0..=5]) {

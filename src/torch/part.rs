@@ -29,6 +29,8 @@ pub(crate) struct Part {
     pub layout: Layout,
     /// What the pickle was read from, if bytes in it are to be shared.
     pub stream: Bytes,
+    /// Where a plain pickle ends.
+    pub end: FileOffset,
 }
 
 /// How the storages of a part are found by key.
@@ -68,7 +70,15 @@ pub(crate) enum Place<'part> {
 
 impl Part {
     pub(crate) fn new(source: Arc<dyn Source>, layout: Layout, objects: Range<usize>) -> Self {
-        Self { source, path: None, pickle: None, objects, layout, stream: Bytes::new() }
+        Self {
+            source,
+            path: None,
+            pickle: None,
+            objects,
+            layout,
+            stream: Bytes::new(),
+            end: FileOffset(0),
+        }
     }
 
     pub(crate) fn archive(&self) -> Option<&Arc<Archive>> {

@@ -18,7 +18,7 @@ use super::module::Module;
 use super::open::{self, Opened};
 use super::part::Names;
 use crate::base::{Budget, Source};
-use crate::pickle::{GraphBuilder, NodeId, Object, Value};
+use crate::pickle::{GraphBuilder, Items, NodeId, Object, Value};
 
 const CONSTANTS: Names = Names { before: "constants/", after: "" };
 
@@ -43,15 +43,14 @@ pub(crate) fn open(
     let mut build = GraphBuilder::edit(graph, budget);
     let mut lists: HashMap<&[String], NodeId> = HashMap::new();
     for (instance, state, class) in modules {
-        let state = match build.object(state).as_dict() {
-            Some(_) => state,
+        let state = if build.object(state).as_dict().is_some() {
+            state
+        } else {
             // What the class's own `__getstate__` returned.
-            None => {
-                let (key, own) = (build.text("__getstate__")?, state);
-                let state = build.dict(&[(key, own)])?;
-                build.set_state(instance, state)?;
-                state
-            }
+            let own = build.text("__getstate__")?;
+            let dict = build.dict(&[(own, state)])?;
+            build.set_state(instance, dict)?;
+            dict
         };
         let facts = [
             (Module::SCRIPT_PARAMETERS, &class.parameters),
@@ -77,7 +76,7 @@ pub(crate) fn open(
 
 fn is_empty(constants: &Opened) -> bool {
     let items = constants.graph.root().and_then(Object::items);
-    items.is_some_and(|items| items.is_empty())
+    items.is_some_and(Items::is_empty)
 }
 
 /// The instances of known classes, each with its state; no state twice.

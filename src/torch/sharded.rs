@@ -123,14 +123,15 @@ fn merge(
     for (key, file) in map {
         let file = file.as_str().unwrap_or_default();
         let value = match found.get(file) {
-            Some(Shard::Holds(entries)) => match entries.get(key.as_str()) {
-                Some(id) => *id,
-                None => {
+            Some(Shard::Holds(entries)) => {
+                if let Some(id) = entries.get(key.as_str()) {
+                    *id
+                } else {
                     let missing = Error::new(Kind::NoSuchTensor(key.as_str().into()));
                     let missing = missing.in_file(&folder.path(file));
                     unreadable(&mut build, &mut stand_ins, &missing)?
                 }
-            },
+            }
             Some(Shard::Unreadable(id)) => *id,
             None => NodeId::NONE,
         };

@@ -31,13 +31,11 @@ pub(crate) struct SpelledStorage {
 impl SpelledStorage {
     /// `("storage", class, key, location, numel[, view])` as a persistent id.
     pub(crate) fn build(&self, build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
-        let (module, class, numel) = match self.dtype.storage_class() {
-            Some(class) => ("torch", class, self.numel),
-            // Counted in bytes.
-            None => {
-                let nbytes = self.numel.saturating_mul(self.dtype.width());
-                ("torch.storage", "UntypedStorage", nbytes)
-            }
+        let (module, class, numel) = if let Some(class) = self.dtype.storage_class() {
+            ("torch", class, self.numel)
+        } else {
+            let nbytes = self.numel.saturating_mul(self.dtype.width());
+            ("torch.storage", "UntypedStorage", nbytes)
         };
         let mut items = vec![
             build.text("storage")?,
@@ -60,26 +58,16 @@ impl Spelled {
     /// dtypes without a storage class; in a parameter if it is one.
     pub(crate) fn build(&self, build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
         let storage = self.storage.build(build)?;
-        self.build_on(storage, build)
-    }
-
-    /// As [`build`](Self::build), on a storage that was spelled before.
-    pub(crate) fn build_on(
-        &self,
-        storage: NodeId,
-        build: &mut GraphBuilder,
-    ) -> Result<NodeId, BuildError> {
         let (offset, shape) = (count(build, self.offset)?, counts(build, &self.shape)?);
         let stride = counts(build, &self.stride)?;
         let hooks = hooks(build)?;
         let grad = build.bool(self.requires_grad);
         let mut args = vec![storage, offset, shape, stride, grad, hooks];
-        let function = match self.dtype.storage_class() {
-            Some(_) => "_rebuild_tensor_v2",
-            None => {
-                args.push(build.global("torch", self.dtype.name())?);
-                "_rebuild_tensor_v3"
-            }
+        let function = if self.dtype.storage_class().is_some() {
+            "_rebuild_tensor_v2"
+        } else {
+            args.push(build.global("torch", self.dtype.name())?);
+            "_rebuild_tensor_v3"
         };
         let (function, args) = (build.global("torch._utils", function)?, build.tuple(&args)?);
         let tensor = build.call(function, args)?;

@@ -75,10 +75,10 @@ impl Stitched {
         if self.overlap(budget).map_err(over)? {
             return Err(Fault::Chunks("two of its chunks overlap"));
         }
-        match covered == all {
-            true => Ok(()),
-            false => Err(Fault::Chunks("its chunks leave a hole")),
+        if covered < all {
+            return Err(Fault::Chunks("its chunks leave a hole"));
         }
+        Ok(())
     }
 
     /// Sweeps along the dimension that is cut most often.
@@ -273,8 +273,11 @@ pub(crate) struct Files {
     options: Options,
     open: Mutex<HashMap<Arc<str>, Arc<dyn Source>>>,
     lengths: Mutex<HashMap<Arc<str>, Result<u64, Fault>>>,
-    chunks: Mutex<HashMap<(Arc<str>, u64), Arc<Opened>>>,
+    chunks: Mutex<Chunks>,
 }
+
+/// Open chunks by file and first byte.
+type Chunks = HashMap<(Arc<str>, u64), Arc<Opened>>;
 
 /// The file of one chunk.
 pub(crate) struct Opened {
@@ -319,19 +322,18 @@ impl Files {
     /// Whether a file has bytes up to there.
     pub(crate) fn has(&self, file: &Arc<str>, end: u64) -> Result<(), Fault> {
         let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
-        let len = match lengths.get(file) {
-            Some(known) => known.clone(),
-            None => {
-                let len = self.source(file).map(|source| source.len());
-                let len = len.map_err(|why| Fault::Elsewhere(why.to_string().into()));
-                lengths.insert(Arc::clone(file), len.clone());
-                len
-            }
-        }?;
-        match end <= len {
-            true => Ok(()),
-            false => Err(Fault::Chunks("one of its chunks lies behind the end of its file")),
+        let len = if let Some(known) = lengths.get(file) {
+            known.clone()
+        } else {
+            let len = self.source(file).map(|source| source.len());
+            let len = len.map_err(|why| Fault::Elsewhere(why.to_string().into()));
+            lengths.insert(Arc::clone(file), len.clone());
+            len
+        };
+        if end > len? {
+            return Err(Fault::Chunks("one of its chunks lies behind the end of its file"));
         }
+        Ok(())
     }
 
     /// The path of a file in the folder.

@@ -96,7 +96,7 @@ impl Storages {
         nbytes: impl Fn(u32, &str) -> Result<u64, Fault>,
     ) -> Self {
         let by_object = vec![u32::MAX; graph.len()];
-        let mut found = Self { by_object, stand_ins, ..Self::default() };
+        let mut found = Self { stand_ins, by_object, ..Self::default() };
         for object in graph.objects() {
             let Value::Persistent(id) = object.value() else { continue };
             if let Some(claim) = Claim::of(id) {
@@ -113,10 +113,10 @@ impl Storages {
     pub(crate) fn stand_in<'graph>(&self, object: Object<'graph>) -> Result<Object<'graph>, Fault> {
         let mut object = object;
         for _ in 0..=DEEPEST {
-            let found = match self.stand_ins.is_empty() {
-                true => None,
-                false => object.index().and_then(|index| self.stand_ins.get(&index)),
-            };
+            if self.stand_ins.is_empty() {
+                return Ok(object);
+            }
+            let found = object.index().and_then(|index| self.stand_ins.get(&index));
             match found {
                 Some(Ok(id)) => object = object.graph().object(*id),
                 Some(Err(why)) => return Err(why.clone()),

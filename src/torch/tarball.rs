@@ -19,7 +19,7 @@ use super::spell::{Spelled, SpelledStorage};
 use super::storage::{self, StandIns};
 use crate::base::{Budget, Cursor, FileOffset, Source, Window};
 use crate::container::{Extent, Tar};
-use crate::pickle::{Graph, GraphBuilder, NodeId, Object, Value};
+use crate::pickle::{Graph, GraphBuilder, Items, NodeId, Object, Value};
 
 /// Bytes first looked at for each of the many small pickles.
 const WINDOW: u64 = 512;
@@ -111,7 +111,7 @@ impl Found {
         }
         let views = pickles.next()?;
         let list = views.root().and_then(Object::items);
-        for view in list.into_iter().flat_map(|list| list.iter()) {
+        for view in list.into_iter().flat_map(Items::iter) {
             self.piece(view, pickles.budget).map_err(|fault| Error::fault(fault, view.offset()))?;
         }
         Ok(())
@@ -119,8 +119,7 @@ impl Found {
 
     fn piece(&mut self, view: Object, budget: &mut Budget) -> Result<(), Fault> {
         const ITEMS: Fault = Fault::Arguments("a piece of a storage is described by 4 items");
-        let [key, whole, offset, numel] =
-            view.as_tuple().and_then(|items| items.array()).ok_or(ITEMS)?;
+        let [key, whole, offset, numel] = view.as_tuple().and_then(Items::array).ok_or(ITEMS)?;
         let (key, whole) = (number(key)?, number(whole)?);
         let missing = || Fault::NoStorage(whole.to_string().into());
         let mut storage = self.storages.get(&whole).ok_or_else(missing)?.clone();
@@ -224,7 +223,7 @@ fn count(graph: &Graph, at: FileOffset) -> Result<u64, Error> {
 }
 
 fn triple(graph: &Graph) -> Result<[Object<'_>; 3], Fault> {
-    let items = graph.root().and_then(Object::items).and_then(|items| items.array());
+    let items = graph.root().and_then(Object::items).and_then(Items::array);
     items.ok_or(Fault::Arguments("three items were to stand here"))
 }
 

@@ -1,5 +1,7 @@
 //! `verify`: whether a file is sound.
 
+use std::borrow::Cow;
+
 use depickle::torch::{Problem, Verification};
 use serde_json::{Value, json};
 
@@ -39,7 +41,7 @@ fn problem(problem: &Problem) -> Value {
             ("archive", member, Some(finding.at.0))
         }
         Problem::Error(why) => {
-            let member = why.member().map(|name| name.into_owned());
+            let member = why.member().map(Cow::into_owned);
             ("damage", member, why.offset().map(|at| at.0))
         }
         _ => ("other", None, None),

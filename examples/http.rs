@@ -13,7 +13,7 @@ use depickle::Source;
 use depickle::torch::Options;
 
 /// A file on a web server, read by range requests.
-pub struct HttpSource {
+pub(crate) struct HttpSource {
     agent: ureq::Agent,
     url: String,
     len: u64,
@@ -22,7 +22,7 @@ pub struct HttpSource {
 
 impl HttpSource {
     /// Asks for the file's length.
-    pub fn open(url: &str) -> io::Result<Self> {
+    pub(crate) fn open(url: &str) -> io::Result<Self> {
         let agent = ureq::Agent::new_with_defaults();
         let head = agent.head(url).call().map_err(io::Error::other)?;
         let len =
@@ -32,7 +32,7 @@ impl HttpSource {
     }
 
     /// Bytes that were fetched so far.
-    pub fn fetched(&self) -> Arc<AtomicU64> {
+    pub(crate) fn fetched(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.fetched)
     }
 }
@@ -57,7 +57,7 @@ impl Source for HttpSource {
 }
 
 /// Lists what is at an address: names and shapes, and how many bytes that took.
-pub fn list(url: &str) -> Result<(Vec<String>, u64), Box<dyn std::error::Error>> {
+pub(crate) fn list(url: &str) -> Result<(Vec<String>, u64), Box<dyn std::error::Error>> {
     let source = HttpSource::open(url)?;
     let fetched = source.fetched();
     let checkpoint = Options::default().read(source)?;

@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, reason = "the example is a program of its own")]
 #![cfg(feature = "torch")]
 
 #[path = "../examples/http.rs"]

@@ -801,3 +801,87 @@ fn pieces_stay_in_their_storage() {
     assert_eq!(lost.len(), 1, "{lost:?}");
     assert!(lost[0].1.contains("needs 9 elements but its storage has 8"), "{}", lost[0].1);
 }
+
+// All of them
+
+/// Everything there is to ask, under limits.
+fn look_at(checkpoint: &Checkpoint) {
+    let Ok(list) = checkpoint.tensors_in(checkpoint.root(), Scope::All) else { return };
+    for entry in &list {
+        let Ok(tensor) = entry.on(checkpoint) else { continue };
+        if tensor.nbytes() <= 1 << 16 {
+            let _ = tensor.to_bytes();
+        }
+    }
+    let _ = checkpoint.module().map(|model| model.print(depickle::torch::module::Style::default()));
+    let _ = checkpoint.verify();
+}
+
+/// A generator (xorshift64) that gives the same numbers each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+
+    /// A few bytes of a file changed, some to values that mean much.
+    fn change(&mut self, bytes: &mut [u8]) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            let other = u8::try_from(self.below(256)).unwrap();
+            bytes[at] = [0, 1, 0x7f, 0x80, 0xff, other, bytes[at] ^ 1][self.below(7)];
+        }
+    }
+}
+
+#[test]
+fn files_changed_at_random_cost_what_they_are() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut opened = 0;
+    for entry in fs::read_dir(container("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "json") {
+            continue;
+        }
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..100 {
+            let mut changed = whole.clone();
+            numbers.change(&mut changed);
+            if let Ok(checkpoint) = small().read(bytes::Bytes::from(changed)) {
+                look_at(&checkpoint);
+                opened += 1;
+            }
+        }
+    }
+    assert!(opened > 200, "only {opened} were opened");
+}
+
+#[test]
+fn folders_changed_at_random_cost_what_they_are() {
+    let mut numbers = Numbers(0xd1b5_4a32_d192_ed03);
+    let mut opened = 0;
+    for (name, file) in [
+        ("dcp_one", ".metadata"),
+        ("dcp_two", ".metadata"),
+        ("dcp_two", "__1_0.distcp"),
+        ("sharded", "pytorch_model.bin.index.json"),
+        ("sharded", "pytorch_model-00002-of-00002.bin"),
+    ] {
+        let folder = Folder::copy_of(name);
+        let whole = fs::read(folder.join(file)).unwrap();
+        for _ in 0..200 {
+            let mut changed = whole.clone();
+            numbers.change(&mut changed);
+            fs::write(folder.join(file), changed).unwrap();
+            if let Ok(checkpoint) = small().open(&*folder) {
+                look_at(&checkpoint);
+                opened += 1;
+            }
+        }
+    }
+    assert!(opened > 200, "only {opened} were opened");
+}

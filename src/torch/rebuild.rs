@@ -99,6 +99,7 @@ impl<'graph> Call<'graph> {
                 Function::Parameter => {
                     let (inner, flags) = parameter(args).map_err(located)?;
                     outer = outer.or(flags);
+                    let inner = storages.stand_in(inner).map_err(located)?;
                     call = Self::of(inner).map_err(located)?;
                 }
                 Function::FromType => call = from_type(args, call.from).map_err(located)?,

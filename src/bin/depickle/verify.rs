@@ -60,6 +60,6 @@ fn text(found: &Verification) -> String {
         format!("{members} checksums over {}, {tensors} tensors in bounds", human(found.nbytes));
     match found.problems.len() {
         0 => format!("sound: {read}\n"),
-        n => format!("{text}not sound: {} problems; {read}\n", count(n as u64)),
+        n => format!("{text}not sound: problems {}; {read}\n", count(n as u64)),
     }
 }

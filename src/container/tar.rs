@@ -36,7 +36,7 @@ pub struct TarMember {
 /// let mut header = vec![0; 1536];
 /// header[..1].copy_from_slice(b"a");
 /// header[124..135].copy_from_slice(b"00000000000");
-/// header[148..156].copy_from_slice(b"001121\0 ");
+/// header[148..156].copy_from_slice(b"001561\0 ");
 /// let tar = Tar::open(&Bytes::from(header), &mut Budget::default())?;
 /// assert_eq!(&*tar.members()[0].name, b"a");
 /// # Ok::<(), depickle::container::Error>(())

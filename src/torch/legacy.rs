@@ -135,10 +135,12 @@ pub(crate) fn first_pickle(
 ) -> Result<Bytes, Error> {
     let left = source.len().saturating_sub(at.0);
     let mut window = window.min(left);
+    let mut taken = 0;
     loop {
-        // Nothing is taken where the source lends its memory.
+        // Nothing is taken where the source lends its memory; of several windows the last is held.
         if source.lend(at.0, window).is_none() {
-            budget.memory(window)?;
+            budget.memory(window.saturating_sub(taken))?;
+            taken = window;
         }
         let bytes = source.fetch(at.0, window)?;
         let cut = Ops::at(&bytes, at).find_map(Result::err).is_some_and(|why| {

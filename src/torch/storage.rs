@@ -34,7 +34,9 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// What the file calls it: the name of its member below `data/`.
+    /// What the file calls it: in archives of `torch.save` the name of its member below `data/`.
+    /// In checkpoints of several files or pickles each has keys of its own: [`StorageId`]s tell
+    /// storages apart, keys may not.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key

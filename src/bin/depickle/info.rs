@@ -166,10 +166,14 @@ impl Facts {
         let class = self.root_class.as_deref().map_or(String::new(), |class| format!(": {class}"));
         lines.add("holds", &format!("{}{}", holds(self.kind), printable(&class)));
         let file = human(self.file_bytes);
-        lines.add(
-            "container",
-            &format!("{}, {file}, protocol {}", container(self.container), self.protocol),
+        // Where several pickles or none describe the tensors, there is no one protocol.
+        let several = matches!(
+            self.container,
+            Container::Package | Container::Export | Container::Sharded | Container::Distributed
         );
+        let protocol =
+            if several { String::new() } else { format!(", protocol {}", self.protocol) };
+        lines.add("container", &format!("{}, {file}{protocol}", container(self.container)));
         lines.add("tensors", &self.tensors_line());
         if self.parameters.names > 0 {
             let (elements, bytes) = (count(self.parameters.elements), human(self.parameters.bytes));

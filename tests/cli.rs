@@ -228,7 +228,7 @@ fn verify_answers_no_where_a_byte_differs() {
     let text = depickle(&["verify", path.to_str().unwrap()]);
     std::fs::remove_file(&path).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let json: Value = serde_json::from_str(stdout(&output)).unwrap();
     assert_eq!(json["sound"], false);
     assert_eq!(json["problems"][0]["member"], "archive/data/0");
     assert_eq!(text.status.code(), Some(1));

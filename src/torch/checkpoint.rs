@@ -10,6 +10,8 @@ use bytes::Bytes;
 
 use super::DType;
 use super::archive::Archive;
+#[cfg(doc)]
+use super::error::Kind;
 use super::error::{Error, Fault};
 use super::kind::ObjectKind;
 use super::list::{List, Scope};
@@ -133,9 +135,8 @@ impl Checkpoint {
     /// itself, with the shards beside it.
     ///
     /// # Errors
-    /// [`Kind::Io`](super::Kind::Io), [`Kind::Container`](super::Kind::Container) or
-    /// [`Kind::Pickle`](super::Kind::Pickle) if it cannot be read, is damaged,
-    /// or the policy refuses a global; [`Kind::NotACheckpoint`](super::Kind::NotACheckpoint) says what it is instead.
+    /// [`Kind::Io`], [`Kind::Container`] or [`Kind::Pickle`] if it cannot be read, is damaged,
+    /// or the policy refuses a global; [`Kind::NotACheckpoint`] says what it is instead.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         Options::default().open(path)
     }
@@ -284,7 +285,7 @@ impl Checkpoint {
     /// A tensor that cannot be read is listed with the reason, and hides no other.
     ///
     /// # Errors
-    /// [`Kind::Over`](super::Kind::Over) if listing takes more steps or memory than the limits grant.
+    /// [`Kind::Over`] if listing takes more steps or memory than the limits grant.
     pub fn tensors(&self) -> Result<&List, Error> {
         if let Some(list) = self.list.get() {
             return Ok(list);
@@ -311,7 +312,7 @@ impl Checkpoint {
     /// The tensor of this name in [`tensors`](Self::tensors).
     ///
     /// # Errors
-    /// [`Kind::NoSuchTensor`](super::Kind::NoSuchTensor), [`Kind::AmbiguousName`](super::Kind::AmbiguousName), or why it cannot be read.
+    /// [`Kind::NoSuchTensor`], [`Kind::AmbiguousName`], or why it cannot be read.
     pub fn tensor(&self, name: &str) -> Result<TensorRef<'_>, Error> {
         let entry = self.tensors()?.find(name).map_err(|why| self.name(why))?;
         entry.on(self)
@@ -320,7 +321,7 @@ impl Checkpoint {
     /// The object at a path of keys and indices joined by dots, as names in the list are.
     ///
     /// # Errors
-    /// [`Kind::NoSuchKey`](super::Kind::NoSuchKey).
+    /// [`Kind::NoSuchKey`].
     pub fn at(&self, path: &str) -> Result<Object<'_>, Error> {
         let mut budget = Budget::new(self.limits.clone());
         super::list::at(self.root(), path, &mut budget).map_err(|why| self.name(why))
@@ -329,7 +330,7 @@ impl Checkpoint {
     /// What sort of thing one of its objects is.
     ///
     /// # Errors
-    /// [`Kind::Over`](super::Kind::Over) if finding out takes more steps than the limits grant.
+    /// [`Kind::Over`] if finding out takes more steps than the limits grant.
     pub fn kind_of(&self, object: Object) -> Result<ObjectKind, Error> {
         Ok(ObjectKind::of(object, &self.storages, &mut Budget::new(self.limits.clone()))?)
     }

@@ -56,7 +56,10 @@ pub(crate) fn open(
         shards.push((name, file));
     }
     // An index of files of another format.
-    let other = |(_, shard): &(&str, Result<Opened, Error>)| matches!(shard, Err(why) if matches!(why.kind(), Kind::NotACheckpoint(_)));
+    let other = |(_, shard): &(&str, Result<Opened, Error>)| {
+        let why = shard.as_ref().err().map(Error::kind);
+        matches!(why, Some(Kind::NotACheckpoint(_)))
+    };
     if shards.iter().all(other)
         && let Some((_, Err(why))) = shards.pop()
     {

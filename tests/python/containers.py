@@ -11,6 +11,7 @@ PyTorch's own `torch.load`. Archives are packed again by CPython's zipfile.
 import collections
 import hashlib
 import io
+import itertools
 import json
 import pathlib
 import pickle
@@ -28,6 +29,10 @@ from torch import nn
 from torch._export.serde.schema import SCHEMA_VERSION
 from torch._export.serde.serialize import serialize
 from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata, Metadata, MetadataIndex, TensorProperties, TensorStorageMetadata,
+)
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
@@ -377,6 +382,32 @@ def distributed():
     record("dcp_two", "dcp_two", "distributed", make.held_tensors(loaded_dcp(OUT / "dcp_two")))
 
 
+def grid(folder, tensor, cuts, strided):
+    """A checkpoint of one tensor, cut at these places in each dimension."""
+    folder.mkdir()
+    pieces = [list(zip([0, *cut], [*cut, size])) for cut, size in zip(cuts, tensor.shape)]
+    chunks, places, data = [], {}, io.BytesIO()
+    for box in itertools.product(*pieces):
+        part = tensor[tuple(slice(a, b) for a, b in box)]
+        offsets, sizes = torch.Size([a for a, _ in box]), torch.Size([b - a for a, b in box])
+        chunks.append(ChunkStorageMetadata(offsets, sizes))
+        start = data.tell()
+        # Chunks may lie in another order than rows.
+        torch.save(part.clone() if not strided else part.mT.contiguous().mT, data)
+        info = _StorageInfo("part.distcp", start, data.tell() - start)
+        places[MetadataIndex("grid", offsets)] = info
+    properties = TensorProperties.create_from_tensor(tensor)
+    about = {"grid": TensorStorageMetadata(properties, tensor.shape, chunks[::-1])}
+    (folder / "part.distcp").write_bytes(data.getvalue())
+    (folder / ".metadata").write_bytes(pickle.dumps(Metadata(about, {"grid": ("grid",)}, places)))
+
+
+def grids():
+    tensor = torch.arange(3 * 4 * 5, dtype=torch.int16).reshape(3, 4, 5)
+    grid(OUT / "dcp_grid", tensor, [[1], [], [2, 3]], True)
+    record("dcp_grid", "dcp_grid", "distributed", make.held_tensors(loaded_dcp(OUT / "dcp_grid")))
+
+
 # Archives packed again
 
 
@@ -428,5 +459,5 @@ def archives():
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
-    for step in (tars, pieces, embedded, scripts, packages, exports, sharded, distributed, archives):
+    for step in (tars, pieces, embedded, scripts, packages, exports, sharded, distributed, grids, archives):
         step()

@@ -802,6 +802,23 @@ fn pieces_stay_in_their_storage() {
     assert!(lost[0].1.contains("needs 9 elements but its storage has 8"), "{}", lost[0].1);
 }
 
+#[test]
+fn an_unknown_storage_class_costs_what_lies_behind_it() {
+    let whole = fs::read(fixture("legacy_checkpoint.pth")).unwrap();
+    let plain = Checkpoint::from_bytes(whole.clone()).unwrap();
+    let names: Vec<String> = listed(&plain).into_iter().map(|(name, _)| name).collect();
+    let at = whole.windows(18).position(|window| window == b"torch\nFloatStorage").unwrap();
+    let mut changed = whole;
+    changed[at + 6] = b'G';
+    let checkpoint = Checkpoint::from_bytes(changed).unwrap();
+    assert_eq!(listed(&checkpoint).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
+    let lost = unreadable(&checkpoint);
+    assert!(lost.iter().all(|(_, why)| {
+        why.contains("GloatStorage is no storage class") || why.contains("whose width nothing says")
+    }));
+    assert!(!lost.is_empty());
+}
+
 // All of them
 
 /// Everything there is to ask, under limits.

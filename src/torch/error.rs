@@ -109,7 +109,8 @@ pub enum Fault {
     NoStorage(Box<str>),
     /// The data for the storage cannot be told; the text says why.
     BadStorage(Box<str>),
-    /// The file has data for a storage of this key, but nothing says how wide its elements are.
+    /// The file has data for a storage of this key, but nothing says how wide its elements are:
+    /// it and all behind it cannot be found.
     NotMentioned(Box<str>),
     /// What it lies in cannot be read; the text says where and why.
     Elsewhere(Box<str>),
@@ -254,7 +255,10 @@ impl fmt::Display for Fault {
             Self::NoStorage(key) => write!(f, "the file has no data for its storage {key:?}"),
             Self::BadStorage(why) => write!(f, "its storage: {why}"),
             Self::NotMentioned(key) => {
-                write!(f, "there is a storage {key:?} that no tensor mentions, of unknown width")
+                write!(
+                    f,
+                    "its data lie at or behind those of storage {key:?}, whose width nothing says"
+                )
             }
             Self::Elsewhere(why) => f.write_str(why),
             Self::Chunks(why) => f.write_str(why),

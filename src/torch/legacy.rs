@@ -7,8 +7,6 @@
 //! Source: PyTorch 2.15 `torch/serialization.py` (`_legacy_save`, `_legacy_load`),
 //! `torch/csrc/generic/serialization.cpp` (`THPStorage_writeFileRaw`).
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::error::{Error, Fault, Kind};
@@ -45,7 +43,7 @@ pub(crate) fn open(
     let mut runs = locate(source, &graph, &keys, at)?;
     if little == Some(false) {
         let untyped = Storages::untyped(&graph);
-        runs.retain(|key, _| !untyped.contains(key));
+        runs.places.retain(|key, _| !untyped.contains(key));
     }
     Ok((graph, runs))
 }
@@ -59,19 +57,21 @@ fn locate(
 ) -> Result<Runs, Error> {
     let widths = Storages::widths(graph);
     let list = keys.root().and_then(pickle::Object::items).ok_or_else(|| not_keys(at))?;
-    let mut runs = HashMap::with_capacity(list.len());
+    let mut runs = Runs::default();
     for key in list.iter() {
         let key = match key.value() {
             Value::Int(key) => key.to_string(),
             _ => key.as_str().ok_or_else(|| not_keys(at))?.to_owned(),
         };
-        let width = *widths
-            .get(&*key)
-            .ok_or_else(|| Error::fault(Fault::NotMentioned(key.as_str().into()), Some(at)))?;
+        // Without its width, nothing behind it can be found.
+        let Some(&width) = widths.get(&*key) else {
+            runs.others = Some(Fault::NotMentioned(key.into()));
+            break;
+        };
         let Some(run) = counted(source, at, width)? else { break };
         at = run.end();
         let there = run.len.min(source.len().saturating_sub(run.at.0));
-        runs.insert(key.into(), Extent { len: there, ..run });
+        runs.places.insert(key.into(), Extent { len: there, ..run });
     }
     Ok(runs)
 }

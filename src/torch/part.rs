@@ -46,8 +46,14 @@ pub(crate) enum Layout {
     Nothing,
 }
 
-/// Runs of bytes by key; shorter than claimed if the file ends before.
-pub(crate) type Runs = HashMap<Box<str>, Extent>;
+/// Runs of bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    /// By key; shorter than claimed if the file ends before.
+    pub places: HashMap<Box<str>, Extent>,
+    /// Why all others cannot be found, if there is more to it than that the file lacks them.
+    pub others: Option<Fault>,
+}
 
 /// What stands before and after a storage's key in the name of its member.
 #[derive(Clone, Copy, Debug)]
@@ -99,11 +105,18 @@ impl Part {
                 Ok(member) => member.map(|member| member.size()),
                 Err(why) => return Err(Fault::BadStorage(why.to_string().into())),
             },
-            Layout::Runs(runs) => runs.get(key).map(|run| run.len),
+            Layout::Runs(runs) => runs.places.get(key).map(|run| run.len),
             Layout::Stitched(all) => all.get(key).map(Stitched::nbytes),
             Layout::Nothing => None,
         };
-        found.ok_or_else(|| Fault::NoStorage(key.into()))
+        found.ok_or_else(|| self.missing(key))
+    }
+
+    fn missing(&self, key: &str) -> Fault {
+        match &self.layout {
+            Layout::Runs(Runs { others: Some(why), .. }) => why.clone(),
+            _ => Fault::NoStorage(key.into()),
+        }
     }
 
     /// Where the storage of a key is.
@@ -115,11 +128,11 @@ impl Part {
                 }
                 member => member.map(Place::Deflated),
             },
-            Layout::Runs(runs) => runs.get(key).map(|run| Place::File(run.at)),
+            Layout::Runs(runs) => runs.places.get(key).map(|run| Place::File(run.at)),
             Layout::Stitched(all) => all.get(key).map(Place::Stitched),
             Layout::Nothing => None,
         };
-        found.ok_or_else(|| Error::fault(Fault::NoStorage(key.into()), None))
+        found.ok_or_else(|| Error::fault(self.missing(key), None))
     }
 
     /// What the file calls the storage of a key, for messages.

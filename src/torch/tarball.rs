@@ -105,7 +105,7 @@ impl Found {
             let name: Box<str> = key.to_string().into();
             let storage = SpelledStorage { key: name.clone(), device, dtype, numel, piece: None };
             pickles.budget.memory(256)?;
-            self.runs.insert(name, run);
+            self.runs.places.insert(name, run);
             self.storages.insert(key, storage);
             pickles.at = run.end();
         }

@@ -213,6 +213,39 @@ fn several_files_are_listed_whatever_becomes_of_one() {
 }
 
 #[test]
+fn verify_answers_no_where_a_byte_differs() {
+    let json = json_of(&["verify", "--json", "containers/zip_comment.pth"]);
+    assert_eq!(json["sound"], true);
+    assert_eq!((&json["members"], &json["tensors"]), (&11.into(), &6.into()));
+    assert_eq!(json["problems"], serde_json::json!([]));
+    let mut bytes = std::fs::read(fixture("containers/zip_comment.pth")).unwrap();
+    let storage = [1.0_f32, 2.0, 3.0].map(f32::to_le_bytes).concat();
+    let at = bytes.windows(12).position(|window| window == storage).unwrap();
+    bytes[at] ^= 1;
+    let path = std::env::temp_dir().join(format!("depickle-verify-{}.pth", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    let output = depickle(&["verify", "--json", path.to_str().unwrap()]);
+    let text = depickle(&["verify", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(json["sound"], false);
+    assert_eq!(json["problems"][0]["member"], "archive/data/0");
+    assert_eq!(text.status.code(), Some(1));
+    assert!(stdout(&text).contains("not sound: problems 1"), "{}", stdout(&text));
+    assert_eq!(depickle(&["verify", "no_such.pth"]).status.code(), Some(2));
+}
+
+#[test]
+fn folders_are_files_too() {
+    let json = json_of(&["ls", "--json", "containers/dcp_two"]);
+    assert_eq!(json["container"], "distributed");
+    let json = json_of(&["ls", "--json", "containers/sharded"]);
+    assert_eq!(json["container"], "sharded");
+    assert_eq!(json["tensors"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn standard_input_is_a_file() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
         .args(["ls", "-"])

@@ -15,4 +15,4 @@ pub use cursor::{Cursor, End, FileOffset};
 pub use limits::{Budget, Exceeded, Limit, Limits};
 #[cfg(feature = "mmap")]
 pub use map::map;
-pub use source::{FileSource, ReaderSource, Source, read_vec};
+pub use source::{FileSource, ReaderSource, Source, Window, read_vec};

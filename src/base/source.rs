@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -81,6 +81,46 @@ impl Source for Bytes {
     fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
         within(at, len, Source::len(self))?;
         Ok(self.slice_ref(self.lend(at, len).unwrap_or_default()))
+    }
+}
+
+/// A run of another source's bytes, as a source of its own.
+#[derive(Clone)]
+pub struct Window {
+    source: Arc<dyn Source>,
+    at: u64,
+    len: u64,
+}
+
+impl Window {
+    /// The `len` bytes of `source` from `at` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the source has no such bytes.
+    pub fn new(source: Arc<dyn Source>, at: u64, len: u64) -> io::Result<Self> {
+        within(at, len, source.len())?;
+        Ok(Self { source, at, len })
+    }
+}
+
+impl Source for Window {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        within(at, into.len() as u64, self.len)?;
+        self.source.read_at(self.at.saturating_add(at), into)
+    }
+
+    fn lend(&self, at: u64, len: u64) -> Option<&[u8]> {
+        within(at, len, self.len).ok()?;
+        self.source.lend(self.at.saturating_add(at), len)
+    }
+
+    fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
+        within(at, len, self.len)?;
+        self.source.fetch(self.at.saturating_add(at), len)
     }
 }
 

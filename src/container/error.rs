@@ -89,6 +89,8 @@ pub enum Kind {
     Long(u64),
     /// The bytes do not have this checksum, which the directory says.
     Crc(u32),
+    /// A tar archive whose headers cannot be followed; the text says why.
+    Tar(&'static str),
     /// A limit was met.
     Over(Exceeded),
     /// The system could not read.
@@ -224,6 +226,7 @@ impl fmt::Display for Kind {
                 write!(f, "the data inflate to more than the {told} bytes announced")
             }
             Self::Crc(told) => write!(f, "the data do not have the checksum {told:#010x}"),
+            Self::Tar(why) => f.write_str(why),
             Self::Over(why) => write!(f, "{why}"),
             Self::Io { reading, why } => write!(f, "cannot read the {reading}: {why}"),
         }

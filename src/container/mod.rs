@@ -5,9 +5,11 @@
 //! costs its own bytes, never what its headers claim.
 
 mod error;
+mod tar;
 mod zip;
 
 pub use error::{Disagreement, Error, Kind};
+pub use tar::{Tar, TarMember, starts_as_tar};
 pub use zip::{
     Extent, Finding, LocalHeader, Member, MemberId, Method, Oddity, Zip, is_zip, starts_as_zip,
 };

@@ -19,8 +19,9 @@ pub type Explain<'call, 'graph> = &'call dyn Fn(Object<'graph>) -> Option<String
 
 /// Appends `repr(object)` to `out`, paying for steps and text from `budget`.
 ///
-/// `explain` is asked first about every object made by a call. Sets are shown in the order
-/// of the stream, which Python does not keep. Takes no stack in proportion to the input.
+/// `explain` is asked first about every object made by a call or named by a persistent id. Sets
+/// are shown in the order of the stream, which Python does not keep. Takes no stack in proportion
+/// to the input.
 ///
 /// # Errors
 /// [`Exceeded`] if the budget does not cover it; `out` then holds a beginning.
@@ -161,9 +162,10 @@ impl<'graph> Printer<'_, 'graph> {
             }
             Value::Global(global) => self.push(&global_repr(global)),
             Value::Recipe(recipe) => self.recipe(recipe),
-            Value::Persistent(id) => match class_behind(id) {
-                Some(class) => self.push(&format!("<class '{class}'>")),
-                None => self.push("<persistent object>"),
+            Value::Persistent(id) => match ((self.explain)(object), class_behind(id)) {
+                (Some(text), _) => self.push(&text),
+                (None, Some(class)) => self.push(&format!("<class '{class}'>")),
+                (None, None) => self.push("<persistent object>"),
             },
             Value::Extension(code) => self.push(&format!("<extension {code}>")),
             Value::Buffer { index, .. } => self.push(&format!("<buffer {index}>")),

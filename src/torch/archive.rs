@@ -4,6 +4,7 @@
 //! `caffe2/serialize/inline_container.cc`.
 
 use super::error::{Error, Kind};
+use super::part::Names;
 use super::sniff::Container;
 use crate::base::{Budget, Source};
 use crate::container::{Member, Zip};
@@ -18,33 +19,53 @@ pub(crate) struct Archive {
     pub big_endian: bool,
 }
 
+/// The member that holds the object in what `torch.save` and `torch.jit.save` write.
+pub(crate) const PICKLE: &str = "data.pkl";
+
+/// Members by which the archives of other writers are known; each always writes its own.
+const MARKS: &[(&str, Container)] = &[
+    (".data/extern_modules", Container::Package),
+    ("archive_format", Container::Export),
+    ("serialized_exported_program.json", Container::Export),
+];
+
 impl Archive {
     pub(crate) fn open(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
         let zip = Zip::open(source, budget)?;
-        let pickle = find_pickle(&zip)?;
-        let name = pickle.name().into_owned();
-        let root = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
-        let mut archive = Self { zip, container: Container::Zip, root, big_endian: false };
-        if archive.member("constants.pkl")?.is_some() {
+        let (root, container) = if let Some(found) = marked(&zip)? {
+            found
+        } else {
+            let name = find_pickle(&zip)?.name().into_owned();
+            (name.strip_suffix(PICKLE).unwrap_or_default().to_owned(), Container::Zip)
+        };
+        let mut archive = Self { zip, container, root, big_endian: false };
+        if container == Container::Zip && archive.member("constants.pkl")?.is_some() {
             archive.container = Container::TorchScript;
         }
         archive.big_endian = archive.byte_order(source, budget)?;
         Ok(archive)
     }
 
+    /// The whole name of a member below the root folder.
+    pub(crate) fn name(&self, below: &str) -> String {
+        format!("{}{below}", self.root)
+    }
+
+    /// Members below the root folder, each with its name there.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Member<'_>, &[u8])> {
+        self.zip.members().filter_map(|member| {
+            Some((member, member.name_bytes().strip_prefix(self.root.as_bytes())?))
+        })
+    }
+
     /// The member of this name below the root folder.
     pub(crate) fn member(&self, name: &str) -> Result<Option<Member<'_>>, Error> {
-        Ok(self.zip.find(format!("{}{name}", self.root).as_bytes())?)
+        Ok(self.zip.find(self.name(name).as_bytes())?)
     }
 
     /// The member that holds the storage of this key.
-    pub(crate) fn storage(&self, key: &str) -> Result<Option<Member<'_>>, Error> {
-        self.member(&format!("data/{key}"))
-    }
-
-    /// The name of the pickle that holds the object.
-    pub(crate) fn pickle_name(&self) -> String {
-        format!("{}data.pkl", self.root)
+    pub(crate) fn storage(&self, names: Names, key: &str) -> Result<Option<Member<'_>>, Error> {
+        self.member(&format!("{}{key}{}", names.before, names.after))
     }
 
     /// Whether the storages are big-endian. Files from before the member `byteorder` are not.
@@ -60,6 +81,24 @@ impl Archive {
             _ => Err(Error::new(Kind::ByteOrder).in_member(&member.name())),
         }
     }
+}
+
+/// The root folder and kind of an archive that another writer than `torch.save` marks as its own:
+/// by a member in the folder that all lie in, or in none.
+fn marked(zip: &Zip) -> Result<Option<(String, Container)>, Error> {
+    let Some(first) = zip.members().next() else { return Ok(None) };
+    let name = first.name();
+    let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+    for root in [format!("{folder}/"), String::new()] {
+        for &(mark, container) in MARKS {
+            let has = |name: &str| zip.find(format!("{root}{name}").as_bytes());
+            // Where there is a `data.pkl`, `torch.load` takes it.
+            if has(mark)?.is_some() && has(PICKLE)?.is_none() {
+                return Ok(Some((root, container)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The one member called `data.pkl` in the outermost folder that has one.

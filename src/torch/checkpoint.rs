@@ -4,25 +4,28 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 
 use super::DType;
 use super::archive::Archive;
-use super::error::{Error, Fault, Kind};
+#[cfg(doc)]
+use super::error::Kind;
+use super::error::{Error, Fault};
 use super::kind::ObjectKind;
-use super::legacy::{Legacy, Opened};
 use super::list::{List, Scope};
 use super::module::Class;
+use super::open::{self, Opened};
+use super::part::Part;
 use super::read::TensorRef;
-use super::sniff::{self, Container};
+use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
-use super::stretch::{self, Stretch};
+use super::stretch;
 use super::tensor::Tensor;
 use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
-use crate::container::{self, Method};
-use crate::pickle::{self, Graph, Object, Policy};
+use crate::container::Finding;
+use crate::pickle::{Graph, NodeId, Object, Policy};
 
 /// An open checkpoint: a state dict, a whole model, or anything else that `torch.save` takes.
 ///
@@ -39,24 +42,15 @@ use crate::pickle::{self, Graph, Object, Policy};
 /// # Ok::<(), depickle::torch::Error>(())
 /// ```
 pub struct Checkpoint {
-    source: Arc<dyn Source>,
     /// If it was opened by path; errors name it.
     path: Option<PathBuf>,
-    layout: Layout,
-    graph: Graph,
+    opened: Opened,
     storages: Storages,
+    findings: Vec<Finding>,
     limits: Limits,
     list: OnceLock<List>,
     /// The compressed storage that was read last.
-    inflated: Mutex<Option<(StorageId, Bytes)>>,
-}
-
-#[derive(Debug)]
-enum Layout {
-    Zip(Archive),
-    Legacy(Legacy),
-    /// Where the pickle ends; what follows is not looked at.
-    Pickle(FileOffset),
+    pub(crate) last_inflated: Mutex<Option<(StorageId, Bytes)>>,
 }
 
 /// What follows a plain pickle in its file.
@@ -116,9 +110,10 @@ impl Options {
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Checkpoint, Error> {
-        let path = path.as_ref();
-        let open = || self.read(FileSource::new(File::open(path)?)?);
-        open().map(|opened| opened.called(path)).map_err(|why: Error| why.in_file(path))
+        self.open_with(path.as_ref(), |path| {
+            let file = FileSource::new(File::open(path)?)?;
+            Ok(Arc::new(file))
+        })
     }
 
     /// As [`Checkpoint::open_mapped`].
@@ -127,9 +122,22 @@ impl Options {
     /// As [`Checkpoint::open`].
     #[cfg(feature = "mmap")]
     pub fn open_mapped(&self, path: impl AsRef<Path>) -> Result<Checkpoint, Error> {
-        let path = path.as_ref();
-        let open = || self.read(crate::base::map(&File::open(path)?)?);
-        open().map(|opened| opened.called(path)).map_err(|why: Error| why.in_file(path))
+        self.open_with(path.as_ref(), |path| {
+            let map = crate::base::map(&File::open(path)?)?;
+            Ok(Arc::new(map))
+        })
+    }
+
+    /// Opens by path, each file by `open`.
+    fn open_with(
+        &self,
+        path: &Path,
+        open: fn(&Path) -> io::Result<Arc<dyn Source>>,
+    ) -> Result<Checkpoint, Error> {
+        let opened = open::by_path(path, open, self).map_err(|why| why.in_file(path))?;
+        let mut checkpoint = Checkpoint::new(opened, self);
+        checkpoint.path = Some(path.to_owned());
+        Ok(checkpoint)
     }
 
     /// Opens whatever can be read at positions: bytes in memory, a file, or a [`Source`] of
@@ -138,17 +146,16 @@ impl Options {
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn read(&self, source: impl Source + 'static) -> Result<Checkpoint, Error> {
-        Checkpoint::read(Arc::new(source), self)
+        let mut budget = Budget::new(self.limits.clone());
+        let opened = open::source(Arc::new(source), self, &mut budget)?;
+        Ok(Checkpoint::new(open::finish(opened, self, &mut budget)?, self))
     }
 }
 
-/// Of the other layouts one pickle holds the object.
-fn only_pickle(stream: usize) -> Result<(), Error> {
-    if stream == 0 { Ok(()) } else { Err(Error::new(Kind::NoSuchStream { asked: stream, has: 1 })) }
-}
-
 impl Checkpoint {
-    /// Opens a file for positioned reads.
+    /// Opens a file for positioned reads. A folder is opened if it holds a checkpoint of
+    /// `torch.distributed.checkpoint`, or an index of shards (`*.bin.index.json`); so is the index
+    /// itself, with the shards beside it.
     ///
     /// # Errors
     /// [`Kind::Io`], [`Kind::Container`] or [`Kind::Pickle`] if it cannot be read, is damaged,
@@ -183,119 +190,87 @@ impl Checkpoint {
         Options::default().read(ReaderSource::new(reader)?)
     }
 
-    fn read(source: Arc<dyn Source>, options: &Options) -> Result<Self, Error> {
-        let mut budget = Budget::new(options.limits.clone());
-        // PyTorch decides by the first four bytes; a zip that begins elsewhere is none to it.
-        if container::starts_as_zip(&*source)? {
-            only_pickle(options.stream)?;
-            return Self::read_zip(source, options, &mut budget);
-        }
-        if let Some(what) = sniff::name_other(&*source)? {
-            return Err(Error::new(Kind::NotACheckpoint(what)));
-        }
-        if sniff::is_legacy(&*source)? {
-            only_pickle(options.stream)?;
-            let opened = Legacy::open(&*source, &options.policy, &mut budget)?;
-            let Opened { legacy, graph, storages } = opened;
-            return Ok(Self::new(source, Layout::Legacy(legacy), graph, storages, options));
-        }
-        let (at, stream) = Stretch::whole(&*source).nth(options.stream, &mut budget)?;
-        let outcome = pickle::run(stream, at, &options.policy, &mut budget);
-        let end = at.plus(outcome.end?);
-        let storages = Storages::find(&outcome.graph, |key| Err(Fault::NoStorage(key.into())));
-        Ok(Self::new(source, Layout::Pickle(end), outcome.graph, storages, options))
-    }
-
     /// What follows a plain pickle; of other files nothing is told.
     ///
     /// # Errors
     /// What the source says.
     pub fn following(&self) -> Result<Following, Error> {
-        let Layout::Pickle(end) = self.layout else { return Ok(Following::Nothing) };
-        match self.source.len().saturating_sub(end.0) {
+        let Some(part) = self.parts().first().filter(|_| self.container() == Container::Pickle)
+        else {
+            return Ok(Following::Nothing);
+        };
+        let (source, end) = (&*part.source, part.end);
+        match source.len().saturating_sub(end.0) {
             0 => Ok(Following::Nothing),
-            _ if stretch::begins_at(&*self.source, end)? => Ok(Following::Pickle(end)),
+            _ if stretch::begins_at(source, end)? => Ok(Following::Pickle(end)),
             left => Ok(Following::Bytes(left)),
         }
     }
 
-    fn read_zip(
-        source: Arc<dyn Source>,
-        options: &Options,
-        budget: &mut Budget,
-    ) -> Result<Self, Error> {
-        let archive = Archive::open(&*source, budget)?;
-        let name = archive.pickle_name();
-        let member = archive.member("data.pkl")?;
-        let member = member.ok_or_else(|| Error::new(Kind::MissingMember).in_member(&name))?;
-        let stream = archive.zip.read(&*source, member, budget)?;
-        // Offsets in a compressed member count from its own beginning.
-        let base = match member.method() {
-            Method::Stored => archive.zip.locate(&*source, member)?.at,
-            _ => FileOffset(0),
-        };
-        let outcome = pickle::run(stream, base, &options.policy, budget);
-        outcome.end.map_err(|why| Error::from(why).in_member(&name))?;
-        let storages = Storages::find(&outcome.graph, |key| match archive.storage(key) {
-            Ok(Some(member)) => Ok(member.size()),
-            Ok(None) => Err(Fault::NoStorage(key.into())),
-            Err(why) => Err(Fault::BadStorage(why.to_string().into())),
-        });
-        Ok(Self::new(source, Layout::Zip(archive), outcome.graph, storages, options))
-    }
-
-    fn new(
-        source: Arc<dyn Source>,
-        layout: Layout,
-        graph: Graph,
-        storages: Storages,
-        options: &Options,
-    ) -> Self {
-        Self {
-            source,
-            path: None,
-            layout,
+    pub(crate) fn new(mut opened: Opened, options: &Options) -> Self {
+        let stand_ins = std::mem::take(&mut opened.stand_ins);
+        let Opened { graph, parts, .. } = &opened;
+        let storages = Storages::find(
             graph,
+            stand_ins,
+            |object| opened.part_of(object),
+            |part, key| match parts.get(part as usize) {
+                Some(part) => part.nbytes(key),
+                None => Err(Fault::NoStorage(key.into())),
+            },
+        );
+        // One archive may hold several parts.
+        let mut archives: Vec<&Arc<Archive>> = Vec::new();
+        for archive in parts.iter().filter_map(Part::archive) {
+            if archives.last().is_none_or(|last| !Arc::ptr_eq(last, archive)) {
+                archives.push(archive);
+            }
+        }
+        let findings = archives.into_iter().flat_map(|archive| archive.zip.findings()).cloned();
+        let findings = findings.collect();
+        Self {
+            path: None,
+            opened,
             storages,
+            findings,
             limits: options.limits.clone(),
             list: OnceLock::new(),
-            inflated: Mutex::new(None),
+            last_inflated: Mutex::new(None),
         }
     }
 
-    fn called(mut self, path: &Path) -> Self {
-        self.path = Some(path.to_owned());
-        self
-    }
-
     /// An error about one of its objects, with the file and member the object is in.
-    pub(crate) fn locate(&self, why: Error) -> Error {
-        let why = match &self.layout {
-            Layout::Zip(archive) => why.in_member(&archive.pickle_name()),
-            Layout::Legacy(_) | Layout::Pickle(_) => why,
-        };
-        self.name(why)
+    pub(crate) fn locate(&self, object: NodeId, why: Error) -> Error {
+        let index = self.opened.graph.object(object).index().unwrap_or_default();
+        match self.parts().get(self.opened.part_of(index) as usize) {
+            Some(part) => self.name(part.locate(why)),
+            None => self.name(why),
+        }
     }
 
     /// An error with the file it is in.
-    fn name(&self, why: Error) -> Error {
+    pub(crate) fn name(&self, why: Error) -> Error {
         match &self.path {
             Some(path) => why.in_file(path),
             None => why,
         }
     }
 
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.opened.parts
+    }
+
     /// The graph of the pickled object.
     #[must_use]
     pub const fn graph(&self) -> &Graph {
-        &self.graph
+        &self.opened.graph
     }
 
     /// The object that was saved.
     #[must_use]
     pub fn root(&self) -> Object<'_> {
         // The stream reached STOP, so there is one.
-        self.graph.root().unwrap_or(self.graph.object(pickle::NodeId::NONE))
+        self.graph().root().unwrap_or(self.graph().object(NodeId::NONE))
     }
 
     /// The storages that the object mentions.
@@ -307,35 +282,35 @@ impl Checkpoint {
     /// How its parts lie in the file.
     #[must_use]
     pub const fn container(&self) -> Container {
-        match &self.layout {
-            Layout::Zip(archive) => archive.container,
-            Layout::Legacy(_) => Container::Legacy,
-            Layout::Pickle(_) => Container::Pickle,
-        }
+        self.opened.container
     }
 
     /// What is odd about the archive though it can be read.
     #[must_use]
-    pub fn findings(&self) -> &[container::Finding] {
-        match &self.layout {
-            Layout::Zip(archive) => archive.zip.findings(),
-            Layout::Legacy(_) | Layout::Pickle(_) => &[],
-        }
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
-    /// Bytes of the whole file.
+    /// Objects beside the root, each with what it is called: the constants of a TorchScript
+    /// archive, the constants and sample inputs of an exported program.
+    pub fn others(&self) -> impl ExactSizeIterator<Item = (&str, Object<'_>)> {
+        self.opened.others.iter().map(|(name, id)| (&**name, self.graph().object(*id)))
+    }
+
+    /// Bytes of the whole file; of all files where an index names several. Files that are
+    /// opened only when tensors are read do not count.
     #[must_use]
     pub fn file_len(&self) -> u64 {
-        self.source.len()
+        let mut parts = self.parts().iter();
+        let first = parts.next().map_or(0, |part| part.source.len());
+        let shards = parts.filter(|part| part.path.is_some()).map(|part| part.source.len());
+        shards.fold(first, u64::saturating_add)
     }
 
     /// Whether the file's numbers are big-endian. What is read from it is not.
     #[must_use]
-    pub const fn is_big_endian(&self) -> bool {
-        match &self.layout {
-            Layout::Zip(archive) => archive.big_endian,
-            Layout::Legacy(_) | Layout::Pickle(_) => false,
-        }
+    pub fn is_big_endian(&self) -> bool {
+        self.parts().iter().any(Part::is_big_endian)
     }
 
     /// The limits it was opened with.
@@ -365,7 +340,13 @@ impl Checkpoint {
     /// As [`tensors`](Self::tensors).
     pub fn tensors_in(&self, object: Object, scope: Scope) -> Result<List, Error> {
         let mut budget = Budget::new(self.limits.clone());
-        List::of(object, &self.storages, scope, &mut budget).map_err(|why| self.locate(why))
+        let others: Vec<_> = match scope {
+            Scope::All if object == self.root() => self.others().collect(),
+            _ => Vec::new(),
+        };
+        let roots = std::iter::once(("", object)).chain(others);
+        let list = List::of(roots, &self.storages, scope, &mut budget);
+        list.map_err(|why| self.locate(object.id(), why))
     }
 
     /// The tensor of this name in [`tensors`](Self::tensors).
@@ -409,7 +390,7 @@ impl Checkpoint {
     #[must_use]
     pub fn view(&self, object: Object) -> Option<Result<Tensor, Error>> {
         let view = Tensor::view(object, &self.storages)?;
-        Some(view.map_err(|(fault, at)| self.locate(Error::fault(fault, at))))
+        Some(view.map_err(|(fault, at)| self.locate(object.id(), Error::fault(fault, at))))
     }
 
     /// The storage that one of its objects is, if it is one that can be read.
@@ -423,86 +404,13 @@ impl Checkpoint {
     pub fn storage_dtype(&self, object: Object) -> Option<DType> {
         self.storages.of(object)?.ok()?.dtype
     }
-
-    // The bytes of storages.
-
-    /// A part of a storage, without a copy.
-    pub(crate) fn lend(&self, storage: StorageId, start: u64, len: u64) -> Option<&[u8]> {
-        match self.place(storage).ok()? {
-            Place::File(at) => self.source.lend(at.plus(start).0, len),
-            Place::Inflated(_) => None,
-        }
-    }
-
-    /// A part of a storage, shared or read.
-    pub(crate) fn fetch(&self, storage: StorageId, start: u64, len: u64) -> Result<Bytes, Error> {
-        let fetched = match self.place(storage)? {
-            Place::File(at) => self.source.fetch(at.plus(start).0, len),
-            Place::Inflated(bytes) => Source::fetch(&bytes, start, len),
-        };
-        fetched.map_err(|why| self.unread(why, storage))
-    }
-
-    /// Fills `into` from a storage.
-    pub(crate) fn read_at(
-        &self,
-        storage: StorageId,
-        start: u64,
-        into: &mut [u8],
-    ) -> Result<(), Error> {
-        let read = match self.place(storage)? {
-            Place::File(at) => self.source.read_at(at.plus(start).0, into),
-            Place::Inflated(bytes) => Source::read_at(&bytes, start, into),
-        };
-        read.map_err(|why| self.unread(why, storage))
-    }
-
-    #[cold]
-    fn unread(&self, why: io::Error, storage: StorageId) -> Error {
-        let member = format!("data/{}", self.storages.get(storage).key());
-        self.name(Error::from(why).in_member(&member))
-    }
-
-    fn place(&self, id: StorageId) -> Result<Place, Error> {
-        self.find(id).map_err(|why| self.name(why))
-    }
-
-    fn find(&self, id: StorageId) -> Result<Place, Error> {
-        let key = self.storages.get(id).key();
-        let missing = || Error::fault(Fault::NoStorage(key.into()), None);
-        let archive = match &self.layout {
-            Layout::Zip(archive) => archive,
-            Layout::Legacy(legacy) => {
-                return legacy.place(key).map(Place::File).ok_or_else(missing);
-            }
-            Layout::Pickle(_) => return Err(missing()),
-        };
-        let member = archive.storage(key)?.ok_or_else(missing)?;
-        if member.method() == Method::Stored {
-            return Ok(Place::File(archive.zip.locate(&*self.source, member)?.at));
-        }
-        let mut last = self.inflated.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = last.as_ref().filter(|(last, _)| *last == id) {
-            return Ok(Place::Inflated(bytes.clone()));
-        }
-        let mut budget = Budget::new(self.limits.clone());
-        let bytes = archive.zip.read(&*self.source, member, &mut budget)?;
-        *last = Some((id, bytes.clone()));
-        Ok(Place::Inflated(bytes))
-    }
-}
-
-/// Where a storage's bytes are.
-enum Place {
-    File(FileOffset),
-    Inflated(Bytes),
 }
 
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpoint")
             .field("container", &self.container())
-            .field("graph", &self.graph)
+            .field("graph", &self.opened.graph)
             .field("storages", &self.storages.all().len())
             .finish_non_exhaustive()
     }

@@ -36,6 +36,10 @@ pub enum Kind {
     MissingMember,
     /// Several folders of the archive hold a checkpoint; readers differ in which they take.
     SeveralRoots,
+    /// A checkpoint of several files names one outside of its folder.
+    Outside(Box<str>),
+    /// A part that must be JSON text is not; the text says why.
+    Json(Box<str>),
     /// The archive's member `byteorder` says neither `little` nor `big`.
     ByteOrder,
     /// A tensor or storage is not described as PyTorch describes one.
@@ -112,8 +116,13 @@ pub enum Fault {
     NoStorage(Box<str>),
     /// The data for the storage cannot be told; the text says why.
     BadStorage(Box<str>),
-    /// The file has data for a storage of this key, but nothing says how wide its elements are.
+    /// The file has data for a storage of this key, but nothing says how wide its elements are:
+    /// it and all behind it cannot be found.
     NotMentioned(Box<str>),
+    /// What it lies in cannot be read; the text says where and why.
+    Elsewhere(Box<str>),
+    /// The chunks it is put together from are not what they must be; the text says how.
+    Chunks(&'static str),
     /// A layout or wrapper that is not read yet.
     Unsupported(Box<str>),
     /// An argument was changed after the call that used it.
@@ -199,9 +208,12 @@ impl Error {
             Kind::NotACheckpoint(_)
             | Kind::BadTensor(Fault::Unsupported(_))
             | Kind::WrongDType { .. } => Category::Unsupported,
-            Kind::MissingMember | Kind::SeveralRoots | Kind::ByteOrder | Kind::BadTensor(_) => {
-                Category::Malformed
-            }
+            Kind::MissingMember
+            | Kind::SeveralRoots
+            | Kind::Outside(_)
+            | Kind::Json(_)
+            | Kind::ByteOrder
+            | Kind::BadTensor(_) => Category::Malformed,
             Kind::NoSuchTensor(_)
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
@@ -221,6 +233,15 @@ macro_rules! from {
         })*
     };
 }
+impl From<pickle::BuildError> for Error {
+    fn from(why: pickle::BuildError) -> Self {
+        match why {
+            pickle::BuildError::Over(why) => why.into(),
+            why => Self::fault(Fault::Elsewhere(why.to_string().into()), None),
+        }
+    }
+}
+
 from!(io::Error => Io, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
 
 impl fmt::Display for Fault {
@@ -242,8 +263,13 @@ impl fmt::Display for Fault {
             Self::NoStorage(key) => write!(f, "the file has no data for its storage {key:?}"),
             Self::BadStorage(why) => write!(f, "its storage: {why}"),
             Self::NotMentioned(key) => {
-                write!(f, "there is a storage {key:?} that no tensor mentions, of unknown width")
+                write!(
+                    f,
+                    "its data lie at or behind those of storage {key:?}, whose width nothing says"
+                )
             }
+            Self::Elsewhere(why) => f.write_str(why),
+            Self::Chunks(why) => f.write_str(why),
             Self::Unsupported(what) => write!(f, "{what} is not supported yet"),
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")
@@ -267,6 +293,12 @@ impl fmt::Display for Kind {
                 "a second folder of the archive holds a checkpoint too, and readers differ in \
                  which they take: pack the right one alone",
             ),
+            Self::Outside(name) => write!(
+                f,
+                "the checkpoint names the file {name:?}, which is not in its folder; a file may be \
+                 made so that others are read: move it there if you trust it"
+            ),
+            Self::Json(why) => write!(f, "this is no JSON text: {why}"),
             Self::ByteOrder => f.write_str("the byte order is neither `little` nor `big`"),
             Self::BadTensor(fault) => write!(f, "{fault}"),
             Self::NoSuchTensor(name) => {

@@ -7,13 +7,13 @@
 //! Source: PyTorch 2.15 `torch/serialization.py` (`_legacy_save`, `_legacy_load`),
 //! `torch/csrc/generic/serialization.cpp` (`THPStorage_writeFileRaw`).
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::error::{Error, Fault, Kind};
+use super::part::Runs;
 use super::storage::Storages;
 use crate::base::{Budget, FileOffset, Source};
+use crate::container::Extent;
 use crate::pickle::{self, Graph, Kind as PickleKind, Ops, Policy, Value};
 
 /// How the first pickle of such a file begins.
@@ -22,88 +22,80 @@ pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\x
 pub(crate) const PICKLES: usize = 5;
 const PROTOCOL_VERSION: i64 = 1001;
 
-/// Where the storages of a file lie.
-#[derive(Debug)]
-pub(crate) struct Legacy {
-    /// Offset and length (bytes) by key; shorter than claimed if the file ends before.
-    places: HashMap<Box<str>, (FileOffset, u64)>,
+/// The graph of the object, and where the storages lie.
+///
+/// `sys_info["little_endian"]` says of what machine the file is; numbers are little-endian
+/// nevertheless. Only storages without a type are as they were in memory.
+pub(crate) fn open(
+    source: &dyn Source,
+    policy: &Policy,
+    budget: &mut Budget,
+) -> Result<(Graph, Runs), Error> {
+    let mut pickles = Pickles { source, policy, budget, at: FileOffset(0), window: WINDOW };
+    pickles.next()?;
+    let version = pickles.next()?;
+    if version.root().and_then(pickle::Object::as_int) != Some(PROTOCOL_VERSION) {
+        return Err(Error::new(Kind::NotACheckpoint(VERSION)));
+    }
+    let system = pickles.next()?;
+    let little = system.root().and_then(|root| root.as_dict()?.get("little_endian")?.as_bool());
+    let graph = pickles.next()?;
+    let keys = pickles.next()?;
+    let at = pickles.at;
+    let mut runs = locate(source, &graph, &keys, at)?;
+    if little == Some(false) {
+        let untyped = Storages::untyped(&graph);
+        runs.places.retain(|key, _| !untyped.contains(key));
+    }
+    Ok((graph, runs))
 }
 
-/// What was found in such a file.
-pub(crate) struct Opened {
-    pub legacy: Legacy,
-    pub graph: Graph,
-    pub storages: Storages,
+/// Walks from count to count. What lies behind the file's end is not there.
+fn locate(
+    source: &dyn Source,
+    graph: &Graph,
+    keys: &Graph,
+    mut at: FileOffset,
+) -> Result<Runs, Error> {
+    let widths = Storages::widths(graph);
+    let list = keys.root().and_then(pickle::Object::items).ok_or_else(|| not_keys(at))?;
+    let mut runs = Runs::default();
+    for key in list.iter() {
+        let key = match key.value() {
+            Value::Int(key) => key.to_string(),
+            _ => key.as_str().ok_or_else(|| not_keys(at))?.to_owned(),
+        };
+        // Without its width, nothing behind it can be found.
+        let Some(&width) = widths.get(&*key) else {
+            runs.others = Some(Fault::NotMentioned(key.into()));
+            break;
+        };
+        let Some(run) = counted(source, at, width)? else { break };
+        at = run.end();
+        let there = run.len.min(source.len().saturating_sub(run.at.0));
+        runs.places.insert(key.into(), Extent { len: there, ..run });
+    }
+    Ok(runs)
 }
 
-impl Legacy {
-    pub(crate) fn open(
-        source: &dyn Source,
-        policy: &Policy,
-        budget: &mut Budget,
-    ) -> Result<Opened, Error> {
-        let mut pickles = Pickles { source, policy, budget, at: FileOffset(0) };
-        pickles.next()?;
-        let version = pickles.next()?;
-        if version.root().and_then(pickle::Object::as_int) != Some(PROTOCOL_VERSION) {
-            return Err(Error::new(Kind::NotACheckpoint(VERSION)));
-        }
-        let system = pickles.next()?;
-        let little = system.root().and_then(|root| root.as_dict()?.get("little_endian")?.as_bool());
-        if little == Some(false) {
-            return Err(Error::new(Kind::NotACheckpoint(BIG_ENDIAN)));
-        }
-        let graph = pickles.next()?;
-        let keys = pickles.next()?;
-        let at = pickles.at;
-        let legacy = Self::locate(source, &graph, &keys, at)?;
-        let storages = Storages::find(&graph, |key| match legacy.places.get(key) {
-            Some((_, len)) => Ok(*len),
-            None => Err(Fault::NoStorage(key.into())),
-        });
-        Ok(Opened { legacy, graph, storages })
+/// The bytes behind a count of elements, which may reach past the file's end; none if the count
+/// does so.
+pub(crate) fn counted(
+    source: &dyn Source,
+    at: FileOffset,
+    width: u64,
+) -> Result<Option<Extent>, Error> {
+    let mut count = [0; 8];
+    if source.len().saturating_sub(at.0) < 8 {
+        return Ok(None);
     }
-
-    /// Walks from count to count. What lies behind the file's end is not there.
-    fn locate(
-        source: &dyn Source,
-        graph: &Graph,
-        keys: &Graph,
-        mut at: FileOffset,
-    ) -> Result<Self, Error> {
-        let widths = Storages::widths(graph);
-        let list = keys.root().and_then(pickle::Object::items).ok_or_else(|| not_keys(at))?;
-        let mut places = HashMap::with_capacity(list.len());
-        for key in list.iter() {
-            let key = match key.value() {
-                Value::Int(key) => key.to_string(),
-                _ => key.as_str().ok_or_else(|| not_keys(at))?.to_owned(),
-            };
-            let mut count = [0; 8];
-            if source.len().saturating_sub(at.0) < 8 {
-                break;
-            }
-            source.read_at(at.0, &mut count)?;
-            at = at.plus(8);
-            let count = i64::from_le_bytes(count);
-            let negative = || Error::fault(Fault::Negative(count), Some(at));
-            let count = u64::try_from(count).map_err(|_| negative())?;
-            let width = *widths
-                .get(&*key)
-                .ok_or_else(|| Error::fault(Fault::NotMentioned(key.as_str().into()), Some(at)))?;
-            let overflow = || Error::fault(Fault::Overflow, Some(at));
-            let len = count.checked_mul(width).ok_or_else(overflow)?;
-            let there = len.min(source.len().saturating_sub(at.0));
-            places.insert(key.into(), (at, there));
-            at = at.plus(len);
-        }
-        Ok(Self { places })
-    }
-
-    /// Where the storage of this key begins.
-    pub(crate) fn place(&self, key: &str) -> Option<FileOffset> {
-        self.places.get(key).map(|(at, _)| *at)
-    }
+    source.read_at(at.0, &mut count)?;
+    let count = i64::from_le_bytes(count);
+    let negative = || Error::fault(Fault::Negative(count), Some(at));
+    let count = u64::try_from(count).map_err(|_| negative())?;
+    let overflow = || Error::fault(Fault::Overflow, Some(at));
+    let len = count.checked_mul(width).ok_or_else(overflow)?;
+    Ok(Some(Extent { at: at.plus(8), len }))
 }
 
 #[cold]
@@ -113,20 +105,19 @@ fn not_keys(at: FileOffset) -> Error {
 
 const VERSION: &str = "this begins as a PyTorch file of the layout before 1.6, but is of a version \
     of it that PyTorch never wrote";
-const BIG_ENDIAN: &str = "this is a PyTorch file of the layout before 1.6 from a big-endian \
-    machine, which is not read: save it again with a current torch.save";
-
 /// The pickles of a file, one after the other.
-struct Pickles<'run> {
-    source: &'run dyn Source,
-    policy: &'run Policy,
-    budget: &'run mut Budget,
-    at: FileOffset,
+pub(crate) struct Pickles<'run> {
+    pub source: &'run dyn Source,
+    pub policy: &'run Policy,
+    pub budget: &'run mut Budget,
+    pub at: FileOffset,
+    /// Bytes first looked at for the end of each.
+    pub window: u64,
 }
 
 impl Pickles<'_> {
-    fn next(&mut self) -> Result<Graph, Error> {
-        let stream = first_pickle(self.source, self.at, self.budget)?;
+    pub(crate) fn next(&mut self) -> Result<Graph, Error> {
+        let stream = first_pickle(self.source, self.at, self.window, self.budget)?;
         let outcome = pickle::run(stream, self.at, self.policy, self.budget);
         self.at = self.at.plus(outcome.end?);
         Ok(outcome.graph)
@@ -134,16 +125,17 @@ impl Pickles<'_> {
 }
 
 /// Bytes first looked at for the end of a pickle.
-const WINDOW: u64 = 64 << 10;
+pub(crate) const WINDOW: u64 = 64 << 10;
 
 /// The bytes of the pickle that begins at `at`, and perhaps more: found by decoding a window
 /// that doubles until it holds the STOP, so that what follows is not read.
 pub(crate) fn first_pickle(
     source: &dyn Source,
     at: FileOffset,
+    window: u64,
     budget: &mut Budget,
 ) -> Result<Bytes, Error> {
-    pickle_within(source, at, source.len(), budget)
+    pickle_within(source, at, source.len(), window, budget)
 }
 
 /// As [`first_pickle`], of what ends at `end`.
@@ -151,14 +143,17 @@ pub(crate) fn pickle_within(
     source: &dyn Source,
     at: FileOffset,
     end: u64,
+    window: u64,
     budget: &mut Budget,
 ) -> Result<Bytes, Error> {
     let left = end.saturating_sub(at.0);
-    let mut window = WINDOW.min(left);
+    let mut window = window.min(left);
+    let mut taken = 0;
     loop {
-        // Nothing is taken where the source lends its memory.
+        // Nothing is taken where the source lends its memory; of several windows the last is held.
         if source.lend(at.0, window).is_none() {
-            budget.memory(window)?;
+            budget.memory(window.saturating_sub(taken))?;
+            taken = window;
         }
         let bytes = source.fetch(at.0, window)?;
         if window == left || !is_cut(&bytes, at) {

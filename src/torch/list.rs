@@ -70,7 +70,7 @@ impl Entry {
         &'file self,
         checkpoint: &'file Checkpoint,
     ) -> Result<TensorRef<'file>, Error> {
-        let tensor = self.tensor().map_err(|why| checkpoint.locate(why))?;
+        let tensor = self.tensor().map_err(|why| checkpoint.locate(self.object, why))?;
         Ok(TensorRef::new(checkpoint, &self.name, tensor))
     }
 }
@@ -84,8 +84,9 @@ pub struct List {
 }
 
 impl List {
-    pub(crate) fn of(
-        object: Object,
+    /// Those of several objects, each under a name; the root has none.
+    pub(crate) fn of<'graph>(
+        roots: impl Iterator<Item = (&'graph str, Object<'graph>)>,
         storages: &Storages,
         scope: Scope,
         budget: &mut Budget,
@@ -99,7 +100,9 @@ impl List {
             paths: Vec::new(),
             on_path: HashSet::new(),
         };
-        walk.run(object)?;
+        for (name, object) in roots {
+            walk.run(name, object)?;
+        }
         Ok(Self { entries: walk.entries, by_name: OnceLock::new() })
     }
 
@@ -195,9 +198,14 @@ struct Walk<'graph, 'run> {
 }
 
 impl<'graph> Walk<'graph, '_> {
-    fn run(&mut self, root: Object<'graph>) -> Result<(), Error> {
-        self.paths.push(Path { before: None, component: Component::State });
-        self.enter(root, 0)?;
+    fn run(&mut self, name: &str, root: Object<'graph>) -> Result<(), Error> {
+        let component = match name {
+            "" => Component::State,
+            _ => Component::Name(name.to_owned()),
+        };
+        let path = self.paths.len();
+        self.budget.push(&mut self.paths, Path { before: None, component })?;
+        self.enter(root, path)?;
         while let Some(step) = self.todo.pop() {
             match step {
                 Step::Enter(object, path) => self.enter(object, path)?,
@@ -216,6 +224,7 @@ impl<'graph> Walk<'graph, '_> {
             let name = self.name(path)?;
             return self.add(object, name, parameter.then_some(Role::Parameter), tensor);
         }
+        let object = self.storages.stand_in(object).unwrap_or(object);
         if let Some(module) = Module::view(object) {
             return self.module(module, path);
         }
@@ -274,7 +283,9 @@ impl<'graph> Walk<'graph, '_> {
         }
         for (name, module) in module::named_modules(module, self.budget)? {
             for (attribute, object) in module.attributes(self.budget)? {
-                if !known.contains(&object.id()) {
+                // TorchScript keeps children among the attributes.
+                let child = module.is_script() && Module::view(object).is_some();
+                if !child && !known.contains(&object.id()) {
                     self.child(object, path, Component::Name(join(&name, &attribute)))?;
                 }
             }
@@ -300,11 +311,15 @@ impl<'graph> Walk<'graph, '_> {
         }
         self.todo.push(Step::Leave(object.id()));
         let first = self.todo.len();
-        for (key, child) in mapping::pairs(object, self.budget)?.unwrap_or_default() {
+        let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
+        let recipe = object.as_recipe();
+        // Pairs that a call is given are what it is given.
+        let given = !pairs.is_empty() && recipe.is_some_and(|it| it.set_items().next().is_none());
+        for (key, child) in pairs {
             self.child(child, path, Component::Key(key))?;
         }
-        let recipe = object.as_recipe();
-        let items = object.items().or_else(|| recipe?.args().as_tuple());
+        let args = recipe.filter(|_| !given).and_then(|recipe| recipe.args().as_tuple());
+        let items = object.items().or(args);
         let appended = recipe.into_iter().flat_map(Recipe::appended);
         for (index, child) in items.into_iter().flat_map(Items::iter).chain(appended).enumerate() {
             self.child(child, path, Component::Index(index))?;
@@ -343,6 +358,7 @@ fn holds(object: Object) -> bool {
             | Value::FrozenSet(_)
             | Value::Dict(_)
             | Value::Recipe(_)
+            | Value::Persistent(_)
     )
 }
 

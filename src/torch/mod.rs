@@ -4,22 +4,36 @@
 //! asked. A view that cannot be made is an error about that object and hides no other.
 
 mod archive;
+mod backing;
 mod checkpoint;
+mod distributed;
 mod dtype;
 mod element;
+mod embedded;
 mod error;
+mod export;
+mod folder;
 mod kind;
 mod legacy;
 mod list;
 mod model;
 pub mod module;
+mod open;
+mod package;
+mod part;
 mod read;
 mod rebuild;
+mod script;
+mod sharded;
 mod sniff;
+mod spell;
+mod stitched;
 mod storage;
 mod stretch;
 mod strided;
+mod tarball;
 mod tensor;
+mod verify;
 
 pub use checkpoint::{Checkpoint, Following, Options};
 pub use dtype::{Class, DType};
@@ -34,3 +48,4 @@ pub use sniff::Container;
 pub use storage::{Storage, StorageId, Storages};
 pub use stretch::{Stretch, stretches};
 pub use tensor::Tensor;
+pub use verify::{Problem, Verification};

@@ -48,7 +48,7 @@ impl Checkpoint {
     /// [`Kind::NotAModule`] if it is none.
     pub fn module_in<'file>(&'file self, object: Object<'file>) -> Result<Model<'file>, Error> {
         let not = || Error::new(Kind::NotAModule(object.kind())).at(object.offset());
-        let module = Module::view(object).ok_or_else(|| self.locate(not()))?;
+        let module = Module::view(object).ok_or_else(|| self.locate(object.id(), not()))?;
         Ok(Model { checkpoint: self, module })
     }
 }
@@ -60,7 +60,7 @@ impl Model<'_> {
     /// [`Kind::Over`] if the text takes more memory or steps than the limits grant.
     pub fn print(self, style: Style) -> Result<String, Error> {
         let printed = module::print(self.module, style, self.checkpoint, &mut self.budget());
-        printed.map_err(|why| self.checkpoint.locate(why.into()))
+        printed.map_err(|why| self.checkpoint.locate(self.module.id(), why.into()))
     }
 
     /// How many parameters it has, tied ones once.
@@ -69,7 +69,7 @@ impl Model<'_> {
     /// As [`print`](Self::print).
     pub fn counts(self) -> Result<Counts, Error> {
         let counts = module::counts(self.module, self.checkpoint, &mut self.budget());
-        counts.map_err(|why| self.checkpoint.locate(why.into()))
+        counts.map_err(|why| self.checkpoint.locate(self.module.id(), why.into()))
     }
 
     fn budget(self) -> Budget {

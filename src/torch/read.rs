@@ -223,7 +223,7 @@ impl<'file> TensorRef<'file> {
     }
 
     fn is_swapped(self) -> bool {
-        self.checkpoint.is_big_endian() && self.dtype().component_width() > 1
+        self.checkpoint.is_swapped(self.storage()) && self.dtype().component_width() > 1
     }
 
     fn swap(self, bytes: &mut [u8]) {

@@ -64,6 +64,10 @@ impl Tensor {
     /// What is wrong with its description, and where.
     #[must_use]
     pub(crate) fn view(object: Object, storages: &Storages) -> Option<Result<Self, Located>> {
+        let object = match storages.stand_in(object) {
+            Ok(object) => object,
+            Err(fault) => return Some(Err((fault, object.offset()))),
+        };
         let recipe = object.as_recipe()?;
         let function = Function::named(recipe.callable().as_global()?)?;
         let call = Call { function, args: recipe.args(), from: object };
@@ -95,6 +99,7 @@ impl<'graph> Call<'graph> {
                 Function::Parameter => {
                     let (inner, flags) = parameter(args).map_err(located)?;
                     outer = outer.or(flags);
+                    let inner = storages.stand_in(inner).map_err(located)?;
                     call = Self::of(inner).map_err(located)?;
                 }
                 Function::FromType => call = from_type(args, call.from).map_err(located)?,

@@ -14,6 +14,16 @@ pub enum Container {
     Zip,
     /// An archive that `torch.jit.save` wrote.
     TorchScript,
+    /// An archive that `torch.package` wrote.
+    Package,
+    /// An archive that `torch.export.save` wrote.
+    Export,
+    /// The tar archive of before 0.1.10.
+    Tar,
+    /// Several files under one index, as Hugging Face's `*.bin.index.json`.
+    Sharded,
+    /// A folder that `torch.distributed.checkpoint` wrote.
+    Distributed,
     /// The run of pickles and storages that it wrote before.
     Legacy,
     /// A plain pickle.
@@ -27,6 +37,11 @@ impl Container {
         match self {
             Self::Zip => "zip",
             Self::TorchScript => "torchscript",
+            Self::Package => "package",
+            Self::Export => "export",
+            Self::Tar => "tar",
+            Self::Sharded => "sharded",
+            Self::Distributed => "distributed",
             Self::Legacy => "legacy",
             Self::Pickle => "pickle",
         }
@@ -45,7 +60,6 @@ const HEAD: u64 = 512;
 /// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
 /// mark, and what to tell the user.
 const OTHERS: &[(usize, &[u8], &str)] = &[
-    (257, b"ustar", TAR),
     (8, b"{\"", "this is a safetensors file: it holds no pickle, and safetensors readers open it"),
     (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
     (0, b"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras, perhaps), not a PyTorch file"),
@@ -61,9 +75,10 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
     (0, b"%PDF", "this is a PDF document, not a PyTorch file"),
 ];
 
-const TAR: &str = "this is a tar archive, perhaps a PyTorch file from before 0.1.10, which is not \
-    read yet: save it again with a current torch.save";
 const LFS: &str = "this is a git-LFS pointer, not the file itself: run `git lfs pull`";
+
+/// Said of text that may yet be a pickle of protocol 0.
+pub(crate) const TEXT: &str = "this is a text file, not a PyTorch file";
 
 /// Words in which web pages begin.
 const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
@@ -72,6 +87,17 @@ const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
 pub(crate) fn is_legacy(source: &dyn Source) -> std::io::Result<bool> {
     let len = MAGIC.len() as u64;
     Ok(source.len() >= len && source.fetch(0, len)? == MAGIC)
+}
+
+/// Whether a file is JSON text, as far as its beginning tells: an object, as indexes are.
+pub(crate) fn is_json(source: &dyn Source) -> std::io::Result<bool> {
+    let head = source.fetch(0, source.len().min(HEAD))?;
+    let mut text = head.trim_ascii_start();
+    if let Some(rest) = text.strip_prefix(b"{") {
+        text = rest.trim_ascii_start();
+        return Ok(matches!(text.first(), Some(b'"' | b'}')));
+    }
+    Ok(false)
 }
 
 /// What a file is that is no zip archive and no pickle; none if its content does not tell.
@@ -84,18 +110,19 @@ pub(crate) fn name_other(source: &dyn Source) -> std::io::Result<Option<&'static
         head.get(at..).is_some_and(|bytes| bytes.starts_with(mark))
     };
     let known = OTHERS.iter().find(marked).map(|&(_, _, what)| what);
-    Ok(known.or_else(|| text(&head).filter(|_| !is_text_pickle(&head))))
+    Ok(known.or_else(|| text(&head)))
 }
 
 /// Whether text reads as the operations of protocol 0, up to STOP or to where it was cut.
-fn is_text_pickle(head: &[u8]) -> bool {
-    match Ops::new(head).find_map(Result::err) {
+pub(crate) fn is_text_pickle(source: &dyn Source) -> std::io::Result<bool> {
+    let head = source.fetch(0, source.len().min(HEAD))?;
+    Ok(match Ops::new(&head).find_map(Result::err) {
         None => true,
         Some(why) => {
             let cut = head.len() as u64 == HEAD;
             cut && matches!(why.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline)
         }
-    }
+    })
 }
 
 /// What text is, none if the bytes are no text.
@@ -116,7 +143,9 @@ fn text(head: &[u8]) -> Option<&'static str> {
         return Some("this is a web page, not the file itself: an error or log-in page was saved");
     }
     if start.starts_with(['{', '[']) {
-        return Some("this is JSON text, not a PyTorch file");
+        return Some(
+            "this is JSON text, not a PyTorch file; an index of shards is opened by its path",
+        );
     }
-    Some("this is a text file, not a PyTorch file")
+    Some(TEXT)
 }

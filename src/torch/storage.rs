@@ -3,11 +3,11 @@
 //! Source: PyTorch 2.15 `torch/serialization.py` (`persistent_id` of `_save`,
 //! `persistent_load` of `_load`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::DType;
 use super::error::Fault;
-use crate::pickle::{Graph, Object, Value};
+use crate::pickle::{Graph, Items, NodeId, Object, Value};
 
 /// Names a storage of one checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,10 +27,16 @@ pub struct Storage {
     key: Box<str>,
     device: Box<str>,
     nbytes: u64,
+    /// Which part of the checkpoint it lies in.
+    part: u32,
+    /// If it is a piece of another one: of which, and from which byte on.
+    within: Option<(StorageId, u64)>,
 }
 
 impl Storage {
-    /// What the file calls it: the name of its member below `data/`.
+    /// What the file calls it: in archives of `torch.save` the name of its member below `data/`.
+    /// In checkpoints of several files or pickles each has keys of its own: [`StorageId`]s tell
+    /// storages apart, keys may not.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -47,6 +53,10 @@ impl Storage {
     pub const fn nbytes(&self) -> u64 {
         self.nbytes
     }
+
+    pub(crate) const fn part(&self) -> u32 {
+        self.part
+    }
 }
 
 /// A storage as one persistent id speaks of it.
@@ -61,26 +71,69 @@ pub(crate) struct Typed {
 #[derive(Clone, Debug, Default)]
 pub struct Storages {
     all: Vec<Storage>,
-    by_key: HashMap<Box<str>, StorageId>,
+    /// By part, then by key.
+    by_key: Vec<HashMap<Box<str>, StorageId>>,
+    /// What objects stand for that are made in a way of their container.
+    stand_ins: StandIns,
     /// What each persistent object stands for.
     mentions: Vec<Result<Typed, Fault>>,
     /// For each object of the arena, its place among the mentions; `u32::MAX` without one.
     by_object: Vec<u32>,
 }
 
+/// By index of an object: the object of the same graph that says the same in the usual way, or
+/// why there is none.
+pub(crate) type StandIns = HashMap<usize, Result<NodeId, Fault>>;
+
+/// Stand-ins followed at most: more than files can be embedded in each other.
+const DEEPEST: usize = 16;
+
 impl Storages {
-    /// Finds the storages of `graph`. `nbytes` tells how many bytes there are under a key.
-    pub(crate) fn find(graph: &Graph, nbytes: impl Fn(&str) -> Result<u64, Fault>) -> Self {
+    /// Finds the storages of `graph`. `part` tells which part an object is of, and `nbytes`
+    /// how many bytes there are under a key of a part.
+    pub(crate) fn find(
+        graph: &Graph,
+        stand_ins: StandIns,
+        part: impl Fn(usize) -> u32,
+        nbytes: impl Fn(u32, &str) -> Result<u64, Fault>,
+    ) -> Self {
         let by_object = vec![u32::MAX; graph.len()];
-        let mut found = Self { by_object, ..Self::default() };
+        let mut found = Self { stand_ins, by_object, ..Self::default() };
         for object in graph.objects() {
             let Value::Persistent(id) = object.value() else { continue };
             if let Some(claim) = Claim::of(id) {
-                let typed = claim.and_then(|claim| found.admit(&claim, &nbytes));
+                let part = part(object.index().unwrap_or_default());
+                let typed = claim.and_then(|claim| found.admit(&claim, part, &nbytes));
                 found.mention(object, typed);
             }
         }
         found
+    }
+
+    /// The object that says what `object` is in the usual way: itself, but in containers that
+    /// have a way of their own.
+    pub(crate) fn stand_in<'graph>(&self, object: Object<'graph>) -> Result<Object<'graph>, Fault> {
+        let mut object = object;
+        for _ in 0..=DEEPEST {
+            if self.stand_ins.is_empty() {
+                return Ok(object);
+            }
+            let found = object.index().and_then(|index| self.stand_ins.get(&index));
+            match found {
+                Some(Ok(id)) => object = object.graph().object(*id),
+                Some(Err(why)) => return Err(why.clone()),
+                None => return Ok(object),
+            }
+        }
+        Err(Fault::BadStorage("it stands in for itself".into()))
+    }
+
+    /// The storage that holds the bytes of another one, and where in it a byte of that is.
+    pub(crate) fn whole(&self, id: StorageId, at: u64) -> (StorageId, u64) {
+        match self.get(id).within {
+            Some((whole, start)) => (whole, start.saturating_add(at)),
+            None => (id, at),
+        }
     }
 
     /// Bytes of one element of each storage that `graph` mentions, by key; 1 for untyped ones.
@@ -95,6 +148,15 @@ impl Storages {
         widths
     }
 
+    /// Keys of the untyped storages that `graph` mentions.
+    pub(crate) fn untyped(graph: &Graph) -> HashSet<Box<str>> {
+        let claims = graph.objects().filter_map(|object| match object.value() {
+            Value::Persistent(id) => Claim::of(id)?.ok(),
+            _ => None,
+        });
+        claims.filter(|claim| claim.dtype.is_none()).map(|claim| claim.key).collect()
+    }
+
     fn mention(&mut self, object: Object, typed: Result<Typed, Fault>) {
         // Fewer than the arena's objects, which are fewer than 2³¹.
         let place = u32::try_from(self.mentions.len()).unwrap_or(u32::MAX);
@@ -107,34 +169,61 @@ impl Storages {
     fn admit(
         &mut self,
         claim: &Claim,
-        nbytes: impl Fn(&str) -> Result<u64, Fault>,
+        part: u32,
+        nbytes: impl Fn(u32, &str) -> Result<u64, Fault>,
     ) -> Result<Typed, Fault> {
-        let has = match self.by_key.get(&*claim.key) {
+        let known = self.by_key.get(part as usize).and_then(|keys| keys.get(&claim.key));
+        let has = match known {
             Some(id) => self.get(*id).nbytes(),
-            None => nbytes(&claim.key)?,
+            None => nbytes(part, &claim.key)?,
         };
         let width = claim.dtype.map_or(1, DType::width);
         let claimed = claim.numel.checked_mul(width).ok_or(Fault::Overflow)?;
         if claimed != has {
             return Err(Fault::StorageLength { claimed, has });
         }
-        Ok(Typed { id: self.id(claim, has), dtype: claim.dtype })
+        let storage = |key: &str, nbytes, within| Storage {
+            key: key.into(),
+            device: claim.device.clone(),
+            nbytes,
+            part,
+            within,
+        };
+        let mut id = self.id(storage(&claim.key, has, None));
+        if let Some(piece) = &claim.piece {
+            let of = |elements: u64| elements.checked_mul(width).ok_or(Fault::Overflow);
+            let (start, len) = (of(piece.offset)?, of(piece.numel)?);
+            if start.checked_add(len).is_none_or(|end| end > has) {
+                let needs = piece.offset.saturating_add(piece.numel);
+                return Err(Fault::OutOfStorage { needs, has: claim.numel });
+            }
+            id = self.id(storage(&piece.key, len, Some((id, start))));
+        }
+        Ok(Typed { id, dtype: claim.dtype })
     }
 
-    fn id(&mut self, claim: &Claim, nbytes: u64) -> StorageId {
-        if let Some(&id) = self.by_key.get(&claim.key) {
-            return id;
+    fn id(&mut self, storage: Storage) -> StorageId {
+        let part = storage.part as usize;
+        if self.by_key.len() <= part {
+            self.by_key.resize_with(part.saturating_add(1), HashMap::new);
         }
         // Fewer than persistent ids, which are fewer than 2³¹.
         let id = StorageId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        let (key, device) = (claim.key.clone(), claim.device.clone());
-        self.by_key.insert(key.clone(), id);
-        self.all.push(Storage { key, device, nbytes });
+        let Some(keys) = self.by_key.get_mut(part) else { return id };
+        if let Some(&id) = keys.get(&storage.key) {
+            return id;
+        }
+        keys.insert(storage.key.clone(), id);
+        self.all.push(storage);
         id
     }
 
     /// The storage that a persistent object stands for; none if it stands for none.
     pub(crate) fn of(&self, object: Object) -> Option<Result<Typed, Fault>> {
+        let object = match self.stand_in(object) {
+            Ok(object) => object,
+            Err(why) => return Some(Err(why)),
+        };
         let mention = *self.by_object.get(object.index()?)?;
         self.mentions.get(mention as usize).cloned()
     }
@@ -150,8 +239,13 @@ impl Storages {
     /// An id of another checkpoint names any storage or an empty one.
     #[must_use]
     pub fn get(&self, id: StorageId) -> &Storage {
-        static NONE: std::sync::LazyLock<Storage> =
-            std::sync::LazyLock::new(|| Storage { key: "".into(), device: "".into(), nbytes: 0 });
+        static NONE: std::sync::LazyLock<Storage> = std::sync::LazyLock::new(|| Storage {
+            key: "".into(),
+            device: "".into(),
+            nbytes: 0,
+            part: u32::MAX,
+            within: None,
+        });
         self.all.get(id.index()).unwrap_or(&NONE)
     }
 }
@@ -161,6 +255,14 @@ struct Claim {
     key: Box<str>,
     device: Box<str>,
     dtype: Option<DType>,
+    numel: u64,
+    piece: Option<Piece>,
+}
+
+/// What a legacy file says of a storage that is a piece of another: counts are in elements.
+struct Piece {
+    key: Box<str>,
+    offset: u64,
     numel: u64,
 }
 
@@ -172,11 +274,9 @@ impl Claim {
             // Legacy files say in a sixth item which storage this one is a part of.
             match (items.array::<5>(), items.array::<6>()) {
                 (Some(five), _) => Self::read(five),
-                (_, Some([head, class, key, location, numel, view])) if view.is_none() => {
-                    Self::read([head, class, key, location, numel])
-                }
-                (_, Some(_)) => {
-                    Err(Fault::Unsupported("a storage that is a part of another".into()))
+                (_, Some([head, class, key, location, numel, view])) => {
+                    let claim = Self::read([head, class, key, location, numel])?;
+                    Ok(Self { piece: Piece::read(view)?, ..claim })
                 }
                 _ => Err(Fault::Arguments("a storage is described by 5 or 6 items")),
             }
@@ -186,20 +286,51 @@ impl Claim {
     fn read([_, class, key, location, numel]: [Object; 5]) -> Result<Self, Fault> {
         let numel = numel.as_int().ok_or(Fault::NotA { wanted: "a count", found: numel.kind() })?;
         Ok(Self {
-            key: text(key, "a storage key")?.into(),
+            key: storage_key(key)?,
             device: text(location, "a device")?.into(),
             dtype: storage_dtype(class)?,
             numel: u64::try_from(numel).map_err(|_| Fault::Negative(numel))?,
+            piece: None,
         })
     }
 }
 
-fn text<'graph>(object: Object<'graph>, wanted: &'static str) -> Result<&'graph str, Fault> {
+impl Piece {
+    /// Reads `(key, offset, numel)`; none from `None`.
+    fn read(view: Object) -> Result<Option<Self>, Fault> {
+        if view.is_none() {
+            return Ok(None);
+        }
+        let Some([key, offset, numel]) = view.as_tuple().and_then(Items::array) else {
+            return Err(Fault::Arguments("a piece of a storage is described by 3 items"));
+        };
+        let count = |object: Object| {
+            let count = object.as_int();
+            let count = count.ok_or(Fault::NotA { wanted: "a count", found: object.kind() })?;
+            u64::try_from(count).map_err(|_| Fault::Negative(count))
+        };
+        let (offset, numel) = (count(offset)?, count(numel)?);
+        Ok(Some(Self { key: storage_key(key)?, offset, numel }))
+    }
+}
+
+/// A text, or a number in files of the oldest layouts.
+fn storage_key(key: Object) -> Result<Box<str>, Fault> {
+    match key.as_int() {
+        Some(key) => Ok(key.to_string().into()),
+        None => Ok(text(key, "a storage key")?.into()),
+    }
+}
+
+pub(crate) fn text<'graph>(
+    object: Object<'graph>,
+    wanted: &'static str,
+) -> Result<&'graph str, Fault> {
     object.as_str().ok_or(Fault::NotA { wanted, found: object.kind() })
 }
 
 /// The dtype of a storage class, none for an untyped one.
-fn storage_dtype(class: Object) -> Result<Option<DType>, Fault> {
+pub(crate) fn storage_dtype(class: Object) -> Result<Option<DType>, Fault> {
     let Some(global) = class.as_global() else {
         return Err(Fault::NotA { wanted: "a storage class", found: class.kind() });
     };

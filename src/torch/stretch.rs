@@ -95,8 +95,12 @@ impl Stretch<'_> {
     /// What the source says; a pickle over [`Limits::memory`].
     pub fn pickle_at(&mut self, at: FileOffset, budget: &mut Budget) -> Result<Bytes, Error> {
         let read = |budget: &mut Budget| match &self.place {
-            Place::File(source) => legacy::pickle_within(*source, at, self.end, budget),
-            Place::Inflated(bytes) => legacy::pickle_within(bytes, at, self.end, budget),
+            Place::File(source) => {
+                legacy::pickle_within(*source, at, self.end, legacy::WINDOW, budget)
+            }
+            Place::Inflated(bytes) => {
+                legacy::pickle_within(bytes, at, self.end, legacy::WINDOW, budget)
+            }
         };
         let (start, window) = &self.window;
         let skip = at.0.checked_sub(start.0).and_then(|skip| usize::try_from(skip).ok());
@@ -164,7 +168,9 @@ fn plain(source: &dyn Source, is_archive: bool) -> Result<Option<Stretch<'_>>, E
     if is_archive && !holds_pickle(source, FileOffset(0), source.len(), &Limits::default())? {
         return Ok(None);
     }
-    if let Some(what) = what {
+    if let Some(what) = what
+        && !(what == sniff::TEXT && sniff::is_text_pickle(source)?)
+    {
         return Err(Error::new(Kind::NotACheckpoint(what)));
     }
     let pickles = sniff::is_legacy(source)?.then_some(legacy::PICKLES);

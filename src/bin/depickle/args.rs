@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Look into PyTorch files and pickles without running what is in them.
 ///
-/// Exit codes: 0 all well; 2 could not do it (unreadable, malformed, over a limit, refused by
+/// Exit codes: 0 all well; 1 something differs (verify); 2 could not do it (unreadable, malformed, over a limit, refused by
 /// the policy), or wrong usage.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     Dis(Dis),
     /// The text that `dis --asm` writes, as a pickle.
     Asm(Asm),
+    /// Checksums of every member, bounds of every tensor: whether a file is sound.
+    Verify(Verify),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -46,6 +48,21 @@ pub(crate) enum Verb {
 
 #[derive(clap::Args)]
 pub(crate) struct Info {
+    /// Files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// One JSON document; a list of them for several files.
+    #[arg(long)]
+    pub json: bool,
+    /// One JSON document a line, a line for each file.
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Verify {
     /// Files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,

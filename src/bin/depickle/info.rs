@@ -166,10 +166,14 @@ impl Facts {
         let class = self.root_class.as_deref().map_or(String::new(), |class| format!(": {class}"));
         lines.add("holds", &format!("{}{}", holds(self.kind), printable(&class)));
         let file = human(self.file_bytes);
-        lines.add(
-            "container",
-            &format!("{}, {file}, protocol {}", container(self.container), self.protocol),
+        // Where several pickles or none describe the tensors, there is no one protocol.
+        let several = matches!(
+            self.container,
+            Container::Package | Container::Export | Container::Sharded | Container::Distributed
         );
+        let protocol =
+            if several { String::new() } else { format!(", protocol {}", self.protocol) };
+        lines.add("container", &format!("{}, {file}{protocol}", container(self.container)));
         lines.add("tensors", &self.tensors_line());
         if self.parameters.names > 0 {
             let (elements, bytes) = (count(self.parameters.elements), human(self.parameters.bytes));
@@ -249,6 +253,11 @@ const fn container(container: Container) -> &'static str {
         Container::Zip => "zip archive as torch.save writes it",
         Container::Legacy => "pickles and storages in a row, as torch.save wrote before 1.6",
         Container::TorchScript => "TorchScript archive",
+        Container::Package => "archive that torch.package wrote",
+        Container::Export => "archive that torch.export.save wrote",
+        Container::Tar => "tar archive, as torch.save wrote before 0.1.10",
+        Container::Sharded => "index of several files",
+        Container::Distributed => "folder that torch.distributed.checkpoint wrote",
         _ => "plain pickle",
     }
 }

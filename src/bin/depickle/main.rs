@@ -12,6 +12,7 @@ mod show;
 mod tensor;
 mod tree;
 mod tree_json;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Show(args) => show::run(&args),
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

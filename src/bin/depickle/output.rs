@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 pub enum Answer {
     /// 0
     Well,
+    /// 1
+    No,
     /// 2
     Failed,
 }
@@ -23,6 +25,7 @@ impl From<Answer> for ExitCode {
     fn from(answer: Answer) -> Self {
         match answer {
             Answer::Well => Self::SUCCESS,
+            Answer::No => Self::from(1),
             Answer::Failed => Self::from(2),
         }
     }

@@ -77,6 +77,12 @@ impl<'graph> Class<'graph> {
                         return class;
                     }
                     let items = id.as_tuple();
+                    // Files from before 0.1.10 say `(class, file, source text)`.
+                    let first = items.filter(|items| items.len() == 3).and_then(|it| it.get(0));
+                    if let Some(class) = first.filter(|first| first.as_global().is_some()) {
+                        object = class;
+                        continue;
+                    }
                     match items.and_then(|items| items.get(0)?.as_str().zip(items.get(1))) {
                         Some(("module", class)) => object = class,
                         _ => return Self::UNKNOWN,

@@ -99,7 +99,10 @@ impl<'graph> Module<'graph> {
         match state {
             Some(Value::Dict(_)) if class.keeps_no_dicts() => Some(built),
             Some(Value::Dict(dict)) if class.is_script() => {
-                dict.get("training")?.as_bool()?;
+                let training = dict.get("training").and_then(Object::as_bool);
+                if training.is_none() && dict.get(Self::SCRIPT_PARAMETERS).is_none() {
+                    return None;
+                }
                 Some(Self { object, form: Form::Script })
             }
             Some(Value::Tuple(items)) => {
@@ -160,7 +163,10 @@ impl<'graph> Module<'graph> {
     /// [`Exceeded`] if the budget does not cover a step for each.
     pub fn parameters(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
         match self.form {
-            Form::Script => self.slots(budget, |slot| script_tensor(slot) == Some(true)),
+            Form::Script => match self.attribute(Self::SCRIPT_PARAMETERS) {
+                Some(names) => self.script_slots(names, budget),
+                None => self.slots(budget, |slot| script_tensor(slot) == Some(true)),
+            },
             _ => self.named("_parameters", budget),
         }
     }
@@ -171,7 +177,10 @@ impl<'graph> Module<'graph> {
     /// As [`parameters`](Self::parameters).
     pub fn buffers(self, budget: &mut Budget) -> Result<Vec<Named<'graph>>, Exceeded> {
         match self.form {
-            Form::Script => self.slots(budget, |slot| script_tensor(slot) == Some(false)),
+            Form::Script => match self.attribute(Self::SCRIPT_BUFFERS) {
+                Some(names) => self.script_slots(names, budget),
+                None => self.slots(budget, |slot| script_tensor(slot) == Some(false)),
+            },
             _ => self.named("_buffers", budget),
         }
     }
@@ -262,6 +271,12 @@ impl<'graph> Module<'graph> {
         Ok(named.filter(|(name, _)| !Self::INTERNAL.contains(&&**name)).collect())
     }
 
+    /// Where the names of a TorchScript module's parameters stand, as its class has them: archives'
+    /// code is read for them.
+    pub(crate) const SCRIPT_PARAMETERS: &'static str = "__parameters__";
+    /// As [`SCRIPT_PARAMETERS`](Self::SCRIPT_PARAMETERS), for buffers.
+    pub(crate) const SCRIPT_BUFFERS: &'static str = "__buffers__";
+
     /// Entries of `__dict__` that are `nn.Module`'s own.
     pub const INTERNAL: &'static [&'static str] = &[
         "training",
@@ -282,6 +297,8 @@ impl<'graph> Module<'graph> {
         "_state_dict_pre_hooks",
         "_load_state_dict_pre_hooks",
         "_load_state_dict_post_hooks",
+        Self::SCRIPT_PARAMETERS,
+        Self::SCRIPT_BUFFERS,
     ];
 
     /// Steps that looking something up in its `__dict__` costs.
@@ -314,6 +331,27 @@ impl<'graph> Module<'graph> {
     #[must_use]
     pub fn is_script(self) -> bool {
         matches!(self.form, Form::Script)
+    }
+
+    /// Whether its TorchScript code was read, so that nothing about its tensors is guessed.
+    pub(super) fn has_code(self) -> bool {
+        self.is_script() && self.attribute(Self::SCRIPT_BUFFERS).is_some()
+    }
+
+    /// The attributes of a TorchScript object of these names, in order.
+    fn script_slots(
+        self,
+        names: Object<'graph>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Named<'graph>>, Exceeded> {
+        let mut wanted = HashSet::new();
+        for name in members(names) {
+            budget.visits(1)?;
+            wanted.insert(name_of(name));
+        }
+        let mut all = self.attributes(budget)?;
+        all.retain(|(name, slot)| wanted.contains(name) && Self::view(*slot).is_none());
+        Ok(all)
     }
 
     /// The attributes of a TorchScript object that `wanted` picks, in order.

@@ -194,7 +194,7 @@ impl<'graph> StateDict<'graph> {
             }
         }
         let class = module.class();
-        if module.is_script() && has_buffers {
+        if module.is_script() && !module.has_code() && has_buffers {
             self.note(Note::Script { path: path.to_owned() }, path, budget)?;
         }
         for &(name, role) in saved_by(&class) {

@@ -1,0 +1,107 @@
+//! The bytes of a checkpoint's storages: lent, shared or read, wherever they lie.
+
+use std::io;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+
+use super::checkpoint::Checkpoint;
+use super::error::Error;
+use super::part::{Part, Place};
+use super::storage::StorageId;
+use crate::base::{Budget, Source};
+
+impl Checkpoint {
+    /// A part of a storage, without a copy.
+    pub(crate) fn lend(&self, storage: StorageId, start: u64, len: u64) -> Option<&[u8]> {
+        let (id, start) = self.storages().whole(storage, start);
+        let (part, key) = self.holder(id)?;
+        match part.place(key).ok()? {
+            Place::File(at) => part.source.lend(at.plus(start).0, len),
+            Place::Deflated(_) | Place::Stitched(_) => None,
+        }
+    }
+
+    /// A part of a storage, shared or read.
+    pub(crate) fn fetch(&self, storage: StorageId, start: u64, len: u64) -> Result<Bytes, Error> {
+        let (id, start) = self.storages().whole(storage, start);
+        let Some((part, key)) = self.holder(id) else { return Ok(Bytes::new()) };
+        let fetched = match part.place(key).map_err(|why| self.name(part.locate(why)))? {
+            Place::File(at) => part.source.fetch(at.plus(start).0, len),
+            Place::Deflated(member) => {
+                let read = |budget: &mut Budget| {
+                    let archive = part.archive().map(|archive| &archive.zip);
+                    archive.map_or(Ok(Bytes::new()), |zip| zip.read(&*part.source, member, budget))
+                };
+                let inflated = self.inflated(id, |budget| Ok(read(budget)?));
+                let bytes = inflated.map_err(|why| self.name(part.locate(why)))?;
+                Source::fetch(&bytes, start, len)
+            }
+            Place::Stitched(stitched) => {
+                let wanted = usize::try_from(len).map_err(io::Error::other)?;
+                let mut fresh = Vec::new();
+                fresh.try_reserve_exact(wanted).map_err(io::Error::other)?;
+                fresh.resize(wanted, 0);
+                let read = stitched.read_at(start, &mut fresh);
+                return read.map(|()| fresh.into()).map_err(|why| self.name(part.locate(why)));
+            }
+        };
+        fetched.map_err(|why| self.unread(why, part, key))
+    }
+
+    /// Fills `into` from a storage.
+    pub(crate) fn read_at(
+        &self,
+        storage: StorageId,
+        start: u64,
+        into: &mut [u8],
+    ) -> Result<(), Error> {
+        let (id, start) = self.storages().whole(storage, start);
+        let Some((part, key)) = self.holder(id) else { return Ok(()) };
+        let read = match part.place(key).map_err(|why| self.name(part.locate(why)))? {
+            Place::File(at) => part.source.read_at(at.plus(start).0, into),
+            Place::Deflated(_) => {
+                let bytes = self.fetch(id, start, into.len() as u64)?;
+                into.copy_from_slice(&bytes);
+                Ok(())
+            }
+            Place::Stitched(stitched) => {
+                let read = stitched.read_at(start, into);
+                return read.map_err(|why| self.name(part.locate(why)));
+            }
+        };
+        read.map_err(|why| self.unread(why, part, key))
+    }
+
+    /// Whether the bytes of a storage are big-endian in its file.
+    pub(crate) fn is_swapped(&self, storage: StorageId) -> bool {
+        let (id, _) = self.storages().whole(storage, 0);
+        self.holder(id).is_some_and(|(part, _)| part.is_big_endian())
+    }
+
+    /// The part that a storage lies in, and its key there.
+    fn holder(&self, id: StorageId) -> Option<(&Part, &str)> {
+        let storage = self.storages().get(id);
+        Some((self.parts().get(storage.part() as usize)?, storage.key()))
+    }
+
+    /// A compressed storage, of which the last one is kept.
+    fn inflated(
+        &self,
+        id: StorageId,
+        read: impl FnOnce(&mut Budget) -> Result<Bytes, Error>,
+    ) -> Result<Bytes, Error> {
+        let mut last = self.last_inflated.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = last.as_ref().filter(|(last, _)| *last == id) {
+            return Ok(bytes.clone());
+        }
+        let bytes = read(&mut Budget::new(self.limits().clone()))?;
+        *last = Some((id, bytes.clone()));
+        Ok(bytes)
+    }
+
+    #[cold]
+    fn unread(&self, why: io::Error, part: &Part, key: &str) -> Error {
+        self.name(part.locate(Error::from(why).in_member(&part.name(key))))
+    }
+}

@@ -4,31 +4,43 @@
 //! asked. A view that cannot be made is an error about that object and hides no other.
 
 mod archive;
+mod cast;
 mod checkpoint;
+mod dense;
 mod dtype;
 mod element;
 mod error;
+mod gather;
 mod kind;
+mod layout;
 mod legacy;
 mod list;
 mod model;
 pub mod module;
+mod nested;
+mod parts;
+mod quantized;
 mod read;
 mod rebuild;
 mod sniff;
+mod sparse;
 mod storage;
 mod strided;
 mod tensor;
 
+pub use cast::Real;
 pub use checkpoint::{Checkpoint, Options};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, Fault, Kind};
 pub use kind::ObjectKind;
+pub use layout::Layout;
 pub use list::{Entry, List, Scope};
 pub use model::Model;
 pub use module::Role;
-pub use read::TensorRef;
+pub use parts::Part;
+pub use quantized::{Numbers, Quantizer};
+pub use read::{Elements, TensorRef};
 pub use sniff::Container;
 pub use storage::{Storage, StorageId, Storages};
 pub use tensor::Tensor;

@@ -7,6 +7,7 @@ use super::quantized::{Numbers, Quantizer};
 use super::read::TensorRef;
 use super::tensor::{Geometry, Tensor};
 use crate::base::Budget;
+use crate::pickle::Object;
 
 /// A part of a tensor.
 #[derive(Debug)]
@@ -94,6 +95,21 @@ impl Checkpoint {
             }
             Some(Body::Meta | Body::Device(_)) | None => Vec::new(),
         }
+    }
+}
+
+impl Checkpoint {
+    /// The Python class of a tensor that is of a subclass: `module.qualname` as pickled. None
+    /// for plain tensors and parameters.
+    #[must_use]
+    pub fn subclass_of(&self, tensor: &Tensor) -> Option<String> {
+        Tensor::dressed(self.graph().object(tensor.node)).0.map(|class| class.to_string())
+    }
+
+    /// The attributes that a tensor was saved with: a dict, or a tuple of that and of slots.
+    #[must_use]
+    pub fn attributes_of(&self, tensor: &Tensor) -> Option<Object<'_>> {
+        Tensor::dressed(self.graph().object(tensor.node)).1
     }
 }
 

@@ -395,6 +395,16 @@ fn negate(bytes: &mut [u8]) {
 }
 
 impl Checkpoint {
+    /// The means to read one of its tensors, and what errors call it.
+    #[must_use]
+    pub const fn named<'file>(
+        &'file self,
+        name: &'file str,
+        tensor: &'file Tensor,
+    ) -> TensorRef<'file> {
+        TensorRef::new(self, name, tensor)
+    }
+
     /// The device that one of its tensors was saved from, as `torch.device` prints it.
     #[must_use]
     pub fn device_of<'tensor>(&'tensor self, tensor: &'tensor Tensor) -> &'tensor str {

@@ -145,8 +145,6 @@ fn check_coo(parts: &[(&'static str, Tensor); 2], size: &[u64]) -> Result<(), Fa
 /// What the shapes of the parts of a compressed tensor say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compressed {
-    /// Products of the batch dimensions.
-    pub batches: u64,
     /// Stored elements, or blocks, in each batch.
     pub nnz: u64,
     /// Rows and columns, counted in blocks.
@@ -194,13 +192,11 @@ impl Compressed {
         let fits = plain.shape().strip_prefix(batch) == Some(&[nnz])
             && compressed.checked_add(1) == Some(count)
             && of_values == dense;
-        let product = |sizes: &[u64]| {
-            sizes.iter().try_fold(1_u64, |all, &size| all.checked_mul(size)).ok_or(Fault::Overflow)
-        };
         if !fits {
             return Err(SHAPES);
         }
-        let (batches, dense) = (product(batch)?, product(dense)?);
-        Ok(Self { batches, nnz, grid: [rows, columns], block, dense, by_row })
+        let dense = dense.iter().try_fold(1_u64, |all, &size| all.checked_mul(size));
+        let dense = dense.ok_or(Fault::Overflow)?;
+        Ok(Self { nnz, grid: [rows, columns], block, dense, by_row })
     }
 }

@@ -414,6 +414,23 @@ impl Checkpoint {
         read.map_err(|why| self.unread(why, storage))
     }
 
+    /// Fills `into` with pieces of a storage, each of `len` bytes, that begin at `starts`.
+    pub(crate) fn read_pieces(
+        &self,
+        storage: StorageId,
+        starts: impl Iterator<Item = u64>,
+        len: usize,
+        into: &mut [u8],
+    ) -> Result<(), Error> {
+        let place = self.place(storage)?;
+        let mut pieces = starts.zip(into.chunks_exact_mut(len.max(1)));
+        let read = pieces.try_for_each(|(start, piece)| match &place {
+            Place::File(at) => self.source.read_at(at.plus(start).0, piece),
+            Place::Inflated(bytes) => Source::read_at(bytes, start, piece),
+        });
+        read.map_err(|why| self.unread(why, storage))
+    }
+
     #[cold]
     fn unread(&self, why: io::Error, storage: StorageId) -> Error {
         let member = format!("data/{}", self.storages.get(storage).key());

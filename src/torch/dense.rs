@@ -37,11 +37,14 @@ impl TensorRef<'_> {
         self.for_each_chunk(|chunk| {
             integers.clear();
             match self.dtype() {
-                DType::QInt8 => integers.extend(chunk.iter().map(|&byte| i64::from(byte.cast_signed()))),
+                DType::QInt8 => {
+                    integers.extend(chunk.iter().map(|&byte| i64::from(byte.cast_signed())))
+                }
                 DType::QUInt8 => integers.extend(chunk.iter().map(|&byte| i64::from(byte))),
                 DType::QInt32 => {
                     let (elements, _) = chunk.as_chunks();
-                    integers.extend(elements.iter().map(|bytes| i64::from(i32::from_le_bytes(*bytes))));
+                    integers
+                        .extend(elements.iter().map(|bytes| i64::from(i32::from_le_bytes(*bytes))));
                 }
                 dtype => {
                     packed.clear();
@@ -77,7 +80,9 @@ impl TensorRef<'_> {
                     float,
                 })
             }
-            None => Err(self.fault(Fault::Unsupported("dequantizing what is not quantized".into()))),
+            None => {
+                Err(self.fault(Fault::Unsupported("dequantizing what is not quantized".into())))
+            }
         }
     }
 
@@ -144,7 +149,8 @@ impl TensorRef<'_> {
                 Some(start..start.checked_add(usize::try_from(count).ok()?.checked_mul(width)?)?)
             };
             let into = range(to).and_then(|range| out.get_mut(range));
-            if let (Some(into), Some(from)) = (into, range(from).and_then(|from| values.get(from))) {
+            if let (Some(into), Some(from)) = (into, range(from).and_then(|from| values.get(from)))
+            {
                 add(into, from);
             }
         };
@@ -205,9 +211,8 @@ impl TensorRef<'_> {
         let plain = self.indices(self.split_part(split, names.1)?, budget)?;
         let [rows, columns] = shape.grid;
         let (outer, inner) = if shape.by_row { (rows, columns) } else { (columns, rows) };
-        let bad = |part, at: usize, value| {
-            self.fault(Fault::BadIndex { part, at: at as u64, value })
-        };
+        let bad =
+            |part, at: usize, value| self.fault(Fault::BadIndex { part, at: at as u64, value });
         let row = usize::try_from(outer.saturating_add(1)).unwrap_or(usize::MAX);
         let mut last = 0;
         for (at, &value) in compressed.iter().enumerate() {

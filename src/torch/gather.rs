@@ -102,7 +102,8 @@ mod tests {
         assert_eq!((wide.len, wide.count()), (4, 100));
         let narrow = Pieces::of(&Strided::new(4, 0, &[100, 1], &[10, 1]).unwrap()).unwrap();
         assert_eq!((narrow.len, narrow.count()), (99 * 40 + 4, 1));
-        let transposed = Pieces::of(&Strided::new(4, 0, &[2000, 100], &[1, 2000]).unwrap()).unwrap();
+        let transposed =
+            Pieces::of(&Strided::new(4, 0, &[2000, 100], &[1, 2000]).unwrap()).unwrap();
         assert_eq!((transposed.len, transposed.count()), (800_000, 1));
     }
 }

@@ -43,12 +43,8 @@ pub(crate) fn read(args: Items, from: Object, storages: &Storages) -> Result<Ten
     let unknown = std::iter::repeat_n(None, dimensions);
     let sizes_known = std::iter::once(Some(count)).chain(unknown).collect();
     let nested = Nested { sizes: sizes_known, ragged: None };
-    let parts = [
-        ("values", buffer),
-        ("sizes", sizes),
-        ("strides", strides),
-        ("storage_offsets", offsets),
-    ];
+    let parts =
+        [("values", buffer), ("sizes", sizes), ("strides", strides), ("storage_offsets", offsets)];
     make(parts.into(), nested, count, from)
 }
 

@@ -209,7 +209,11 @@ impl<'file> TensorRef<'file> {
     }
 
     /// A part that layouts like this always have.
-    pub(crate) fn split_part(self, split: &'file Split, name: &str) -> Result<&'file Tensor, Error> {
+    pub(crate) fn split_part(
+        self,
+        split: &'file Split,
+        name: &str,
+    ) -> Result<&'file Tensor, Error> {
         split.part(name).ok_or_else(|| self.fault(Fault::Arguments("a part is missing")))
     }
 

@@ -151,10 +151,8 @@ fn numbers(object: Object, storages: &Storages) -> Result<Numbers, Fault> {
         return Ok(Numbers::Listed(items.iter().map(float).collect::<Result<_, _>>()?));
     }
     let tensor = Tensor::plain(object, storages)?;
-    let real = matches!(
-        tensor.dtype(),
-        DType::Float64 | DType::Float32 | DType::Int64 | DType::Int32
-    );
+    let real =
+        matches!(tensor.dtype(), DType::Float64 | DType::Float32 | DType::Int64 | DType::Int32);
     if tensor.shape().len() != 1 || !real {
         return Err(Fault::Arguments("scales and zero points are vectors of numbers"));
     }

@@ -278,19 +278,13 @@ impl<'file> TensorRef<'file> {
             return Ok(Some((view, bytes.map_err(|why| why.in_tensor(self.name))?)));
         }
         let mut bytes = self.zeroed::<u8>(touched)?;
-        for (at, piece) in pieces.starts().zip(bytes.chunks_exact_mut(pieces.len)) {
-            let read = self.checkpoint.read_at(self.on(), start.saturating_add(at), piece);
-            read.map_err(|why| why.in_tensor(self.name))?;
-        }
+        let starts = pieces.starts().map(|at| start.saturating_add(at));
+        let read = self.checkpoint.read_pieces(self.on(), starts, pieces.len, &mut bytes);
+        read.map_err(|why| why.in_tensor(self.name))?;
         Ok(Some((pieces.view, bytes.into())))
     }
 
-    fn fill_from(
-        self,
-        region: Option<&Region>,
-        first: u64,
-        out: &mut [u8],
-    ) -> Result<(), Error> {
+    fn fill_from(self, region: Option<&Region>, first: u64, out: &mut [u8]) -> Result<(), Error> {
         if let Some((view, bytes)) = region {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);

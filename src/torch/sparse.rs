@@ -105,24 +105,16 @@ fn layout_of(object: Object) -> Result<Layout, Fault> {
         }
         _ => return Err(wrong),
     };
-    [
-        Layout::SparseCoo,
-        Layout::SparseCsr,
-        Layout::SparseCsc,
-        Layout::SparseBsr,
-        Layout::SparseBsc,
-    ]
-    .into_iter()
-    .find(|layout| layout.name() == name)
-    .ok_or_else(|| Fault::Unsupported(format!("the layout {name}").into()))
+    [Layout::SparseCoo, Layout::SparseCsr, Layout::SparseCsc, Layout::SparseBsr, Layout::SparseBsc]
+        .into_iter()
+        .find(|layout| layout.name() == name)
+        .ok_or_else(|| Fault::Unsupported(format!("the layout {name}").into()))
 }
 
 fn are_indices(tensor: &Tensor) -> Result<(), Fault> {
     match tensor.dtype() {
         DType::Int64 | DType::Int32 => Ok(()),
-        other => {
-            Err(Fault::Unsupported(format!("a sparse tensor with indices of {other}").into()))
-        }
+        other => Err(Fault::Unsupported(format!("a sparse tensor with indices of {other}").into())),
     }
 }
 

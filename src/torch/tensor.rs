@@ -348,12 +348,17 @@ mod tests {
     fn slices_are_views() {
         let grid = tensor(1, &[4, 6], &[6, 1], 100).unwrap();
         let rows = grid.slice(0, 1..3).unwrap();
-        assert_eq!((rows.shape(), rows.stride(), rows.storage_offset()), (&[2, 6][..], &[6, 1][..], 7));
+        assert_eq!(
+            (rows.shape(), rows.stride(), rows.storage_offset()),
+            (&[2, 6][..], &[6, 1][..], 7)
+        );
         let inner = rows.slice(1, 2..4).unwrap();
         assert_eq!((inner.shape(), inner.storage_offset(), inner.numel()), (&[2, 2][..], 9, 4));
         assert_eq!(inner.slice(1, 2..2).unwrap().numel(), 0);
         for (axis, range) in [(0, 0..5), (2, 0..0), (1, Range { start: 3, end: 2 })] {
-            assert!(grid.cut(axis, range.clone()).is_err_and(|why| matches!(why, Fault::Slice { .. })));
+            assert!(
+                grid.cut(axis, range.clone()).is_err_and(|why| matches!(why, Fault::Slice { .. }))
+            );
         }
         let bomb = tensor(0, &[1 << 40], &[0], 4).unwrap();
         assert_eq!(bomb.slice(0, (1 << 39)..(1 << 40)).unwrap().numel(), 1 << 39);

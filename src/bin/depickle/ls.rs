@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use depickle::torch::{Checkpoint, Entry, Error, Scope, TensorRef};
+use depickle::torch::{Checkpoint, Entry, Error, Layout, Scope, TensorRef};
 use serde_json::{Value, json};
 
 use crate::args::{Ls, Sort};
@@ -121,12 +121,15 @@ fn cells(
         human(tensor.nbytes()),
     ];
     if args.long {
-        let own = tensor.storage().is_some();
+        let own = tensor.storage().is_some() || tensor.layout() == Layout::Meta;
         let or_dash = |text: String| if own { text } else { "-".to_owned() };
         cells.extend([
             or_dash(crate::tensor::list(tensor.stride())),
             or_dash(tensor.storage_offset().to_string()),
-            or_dash(printable(tensor.backing().key())),
+            match tensor.storage() {
+                Some(_) => printable(tensor.backing().key()),
+                None => "-".to_owned(),
+            },
             printable(tensor.device()),
             role.to_owned(),
             if tensor.requires_grad() { "grad" } else { "-" }.to_owned(),

@@ -2,6 +2,8 @@
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
@@ -271,7 +273,7 @@ fn random_views_and_their_slices_are_pytorchs() {
         assert_eq!(cut.shape(), numbers(&want["shape"]), "{name}");
         each_reading(name, tensor.part(&cut), want["sha256"].as_str().unwrap());
         let elements: Vec<i16> =
-            tensor.part(&cut).iter::<i16>().unwrap().collect::<Result<_, _>>().unwrap();
+            tensor.part(&cut).elements::<i16>().unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!(elements, tensor.part(&cut).to_vec::<i16>().unwrap(), "{name}");
     }
 }
@@ -313,7 +315,7 @@ fn archive(pickle: &[u8], storages: &[(&str, &[u8])], method: CompressionMethod)
 }
 
 fn tuple(items: &[impl std::fmt::Display]) -> String {
-    let items: String = items.iter().map(|item| format!("I{item}\n")).collect();
+    let items: String = items.iter().fold(String::new(), |all, item| format!("{all}I{item}\n"));
     format!("({items}t")
 }
 
@@ -535,7 +537,7 @@ fn a_bomb_of_one_element_meets_the_limit() {
     // What fits is had.
     let part = it.slice(0, 5..6).unwrap().slice(1, 0..3).unwrap();
     assert_eq!(it.part(&part).to_vec::<i64>().unwrap(), [7; 3]);
-    let sum: Result<i64, _> = it.iter::<i64>().unwrap().take(100_000).sum();
+    let sum: Result<i64, _> = it.elements::<i64>().unwrap().take(100_000).sum();
     assert_eq!(sum.unwrap(), 700_000);
     // A small sparse tensor may be a large dense one.
     let indices = tensor("Long", "i", 2, 0, &[2, 1], &[1, 1]);
@@ -644,7 +646,7 @@ proptest! {
             prop_assert_eq!(&*tensor.to_bytes().unwrap(), &want[..]);
             each_reading("", tensor, &sha256(&want));
             if class == "Short" {
-                let elements: Result<Vec<i16>, _> = tensor.iter::<i16>().unwrap().collect();
+                let elements: Result<Vec<i16>, _> = tensor.elements::<i16>().unwrap().collect();
                 let elements: Vec<u8> = elements.unwrap().iter().flat_map(|x| x.to_le_bytes()).collect();
                 prop_assert_eq!(elements, want);
             }

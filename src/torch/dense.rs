@@ -38,7 +38,7 @@ impl TensorRef<'_> {
             integers.clear();
             match self.dtype() {
                 DType::QInt8 => {
-                    integers.extend(chunk.iter().map(|&byte| i64::from(byte.cast_signed())))
+                    integers.extend(chunk.iter().map(|&byte| i64::from(byte.cast_signed())));
                 }
                 DType::QUInt8 => integers.extend(chunk.iter().map(|&byte| i64::from(byte))),
                 DType::QInt32 => {
@@ -254,7 +254,6 @@ enum Channels {
 
 impl Channels {
     /// The number that the integer at a place stands for.
-    #[expect(clippy::arithmetic_side_effects, reason = "floats")]
     fn number(&self, integer: i64, at: u64) -> f32 {
         match self {
             Self::One { scale, zero_point } => {
@@ -346,7 +345,6 @@ fn each<const WIDTH: usize>(
 }
 
 /// How elements of a type are added; none if PyTorch does not.
-#[expect(clippy::arithmetic_side_effects, reason = "floats")]
 fn adder(dtype: DType) -> Option<Adder> {
     macro_rules! adder {
         ($number:ty, $add:expr) => {

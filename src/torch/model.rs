@@ -151,10 +151,10 @@ impl<'graph> Tensors<'graph> for Checkpoint {
         let tensor = TensorRef::new(self, "", &tensor);
         let (all, edge) = (tensor.numel(), EDGE);
         let bytes = match tensor.shape() {
-            _ if all <= SHOWN => tensor.elements(0, all).ok()?,
+            _ if all <= SHOWN => tensor.range(0, all).ok()?,
             [_] => {
-                let last = tensor.elements(all.saturating_sub(edge), edge).ok()?;
-                [tensor.elements(0, edge).ok()?, last].concat()
+                let last = tensor.range(all.saturating_sub(edge), edge).ok()?;
+                [tensor.range(0, edge).ok()?, last].concat()
             }
             _ => return None,
         };

@@ -181,7 +181,7 @@ impl<'file> TensorRef<'file> {
     ///
     /// ```
     /// # let checkpoint = depickle::torch::Checkpoint::open("tests/fixtures/tensor.pth")?;
-    /// let sum: f32 = checkpoint.tensor("")?.iter::<f32>()?.sum::<Result<f32, _>>()?;
+    /// let sum: f32 = checkpoint.tensor("")?.elements::<f32>()?.sum::<Result<f32, _>>()?;
     /// assert_eq!(sum, 15.0);
     /// # Ok::<(), depickle::torch::Error>(())
     /// ```
@@ -189,7 +189,7 @@ impl<'file> TensorRef<'file> {
     /// # Errors
     /// Names the tensor: the elements are none of `T`'s, or the file cannot be read. The iterator
     /// gives the latter too, and ends.
-    pub fn iter<T: Element>(self) -> Result<Elements<'file, T>, Error> {
+    pub fn elements<T: Element>(self) -> Result<Elements<'file, T>, Error> {
         self.reads::<T>()?;
         let region = self.region()?;
         Ok(Elements { tensor: self, region, next: 0, buffer: Vec::new(), at: 0 })
@@ -231,7 +231,7 @@ impl<'file> TensorRef<'file> {
     ///
     /// # Errors
     /// As [`to_vec`](Self::to_vec).
-    pub(crate) fn elements(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
+    pub(crate) fn range(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
         let nbytes = usize::try_from(count.saturating_mul(self.dtype().width()));
         let mut out = vec![0; nbytes.map_err(|_| self.fault(Fault::Overflow))?];
         self.fill(first, &mut out)?;
@@ -454,12 +454,11 @@ impl<T: Element> Iterator for Elements<'_, T> {
     type Item = Result<T, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.buffer.len() && self.next < self.tensor.cells() {
-            if let Err(why) = self.refill() {
-                self.buffer.clear();
-                self.next = self.tensor.cells();
-                return Some(Err(why));
-            }
+        let empty = self.at >= self.buffer.len() && self.next < self.tensor.cells();
+        if empty && let Err(why) = self.refill() {
+            self.buffer.clear();
+            self.next = self.tensor.cells();
+            return Some(Err(why));
         }
         let element = *self.buffer.get(self.at)?;
         self.at = self.at.saturating_add(1);

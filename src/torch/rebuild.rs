@@ -129,7 +129,7 @@ impl Tensor {
         for _ in 0..DEEPEST {
             let Some(call) = next.and_then(Call::of) else { break };
             let args = call.args.as_tuple();
-            match (call.function, args.and_then(|args| args.array::<4>())) {
+            match (call.function, args.and_then(Items::array::<4>)) {
                 (Function::FromType, Some([_, class, _, state])) => {
                     let plain = |global: &Global| global.is("torch", "Tensor");
                     return (class.as_global().filter(|class| !plain(class)), Some(state));

@@ -41,7 +41,7 @@ impl<'file> Shown<'file> {
     /// As in `ls --json`.
     pub(crate) fn json(&self, name: &str, role: Option<Role>) -> Value {
         let tensor = self.tensor;
-        let fields = fields(tensor.checkpoint(), &tensor, &self.sha256, &self.parts);
+        let fields = fields(tensor.checkpoint(), &tensor, self.sha256.as_deref(), &self.parts);
         let mut json = Map::from_iter([("name".to_owned(), json!(name))]);
         for (key, value) in fields {
             if key == "nbytes" {
@@ -100,13 +100,13 @@ pub(crate) fn value(checkpoint: &Checkpoint, tensor: &Tensor) -> Value {
     let budget = &mut Budget::new(checkpoint.limits().clone());
     let parts = checkpoint.named("", tensor);
     let parts = self::parts(parts, None, budget, DEEPEST).unwrap_or_default();
-    Value::Object(fields(checkpoint, tensor, &None, &parts))
+    Value::Object(fields(checkpoint, tensor, None, &parts))
 }
 
 fn fields(
     checkpoint: &Checkpoint,
     tensor: &Tensor,
-    sha256: &Option<String>,
+    sha256: Option<&str>,
     parts: &[ShownPart],
 ) -> Map<String, Value> {
     let storage = tensor.storage().map(|storage| checkpoint.storages().get(storage));
@@ -146,7 +146,9 @@ fn fields(
 impl ShownPart {
     fn json(&self, checkpoint: &Checkpoint) -> Value {
         match &self.part.tensor {
-            Ok(tensor) => Value::Object(fields(checkpoint, tensor, &self.sha256, &self.parts)),
+            Ok(tensor) => {
+                Value::Object(fields(checkpoint, tensor, self.sha256.as_deref(), &self.parts))
+            }
             Err(why) => json!({ "error": why.to_string(), "offset": why.offset().map(|at| at.0) }),
         }
     }

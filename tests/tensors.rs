@@ -696,3 +696,16 @@ fn limits_of_memory_hold_for_indices() {
     let why = checkpoint.tensor("").unwrap().nested().map(drop).unwrap_err();
     assert!(matches!(why.kind(), Kind::Over(over) if over.limit == Limit::Memory), "{why}");
 }
+
+#[test]
+fn numbers_that_state_dicts_make_tensors_of_are_listed() {
+    let checkpoint = open("quantized_model.pth");
+    let record = record();
+    let wanted = record["quantized_model"].as_object().unwrap();
+    let list = checkpoint.tensors().unwrap();
+    let names: Vec<&str> = list.iter().map(depickle::torch::Entry::name).collect();
+    assert_eq!(names.len(), wanted.len(), "{names:?}");
+    for (name, want) in wanted {
+        compare(name, checkpoint.tensor(name).unwrap(), want);
+    }
+}

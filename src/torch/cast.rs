@@ -342,6 +342,7 @@ mod tests {
         // Just above a tie of float16, and a tie itself once it is a float32.
         let above = 1.0 + 2_f64.powi(-11) + 2_f64.powi(-40);
         assert_eq!(<f16 as Real>::of_f64(above), f16::ONE);
-        assert_ne!(f16::from_f64(above), f16::ONE);
+        let far_above = 1.0 + 2_f64.powi(-11) + 2_f64.powi(-20);
+        assert_eq!(<f16 as Real>::of_f64(far_above), f16::ONE + f16::EPSILON);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::error::Fault;
 use super::quantized::Quantizer;
 use super::tensor::Tensor;
@@ -60,6 +62,8 @@ pub(crate) enum Body {
     /// On a device that only knows sizes.
     Meta,
     Wrapper(Wrapper),
+    /// Elements in row-major order, little-endian, that lie in no storage.
+    Inline(Bytes),
     /// A plain view that was on another device than its storage was saved from.
     Device(Box<str>),
 }
@@ -108,7 +112,7 @@ impl Body {
             Self::Split(split) => split.layout,
             Self::Meta => Layout::Meta,
             Self::Wrapper(_) => Layout::Wrapper,
-            Self::Device(_) => Layout::Strided,
+            Self::Device(_) | Self::Inline(_) => Layout::Strided,
         }
     }
 

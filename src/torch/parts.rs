@@ -93,7 +93,7 @@ impl Checkpoint {
                 });
                 views.collect()
             }
-            Some(Body::Meta | Body::Device(_)) | None => Vec::new(),
+            Some(Body::Meta | Body::Device(_) | Body::Inline(_)) | None => Vec::new(),
         }
     }
 }

@@ -260,7 +260,8 @@ impl<'file> TensorRef<'file> {
 
     /// The bytes that it touches, unless its elements can be read in order.
     fn region(self) -> Result<Option<Region>, Error> {
-        if self.storage().is_none() || !has_elements(self.layout()) {
+        let none = self.storage().is_none() && self.inline().is_none();
+        if none || !has_elements(self.layout()) {
             return Err(self.fault(Fault::NoElements(self.layout())));
         }
         if self.is_contiguous() {
@@ -288,6 +289,11 @@ impl<'file> TensorRef<'file> {
         if let Some((view, bytes)) = region {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);
+        } else if let Some(bytes) = self.inline() {
+            let start = first.saturating_mul(self.dtype().width());
+            let start = usize::try_from(start).unwrap_or(usize::MAX);
+            let found = bytes.get(start..start.saturating_add(out.len()));
+            out.copy_from_slice(found.ok_or_else(|| self.fault(Fault::Overflow))?);
         } else {
             let at = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
             let read = self.checkpoint.read_at(self.on(), at, out);
@@ -317,7 +323,8 @@ impl<'file> TensorRef<'file> {
     }
 
     fn is_swapped(self) -> bool {
-        self.checkpoint.is_big_endian() && self.dtype().component_width() > 1
+        let stored = self.storage().is_some() && self.checkpoint.is_big_endian();
+        stored && self.dtype().component_width() > 1
     }
 
     fn swap(self, bytes: &mut [u8]) {

@@ -3,12 +3,15 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::DType;
+use super::cast::Real;
 use super::error::{Error, Fault};
 use super::layout::{Body, Layout, Split};
 use super::quantized::Quantizer;
 use super::storage::StorageId;
-use crate::pickle::NodeId;
+use crate::pickle::{NodeId, Object, Value};
 
 /// A tensor: a strided view of a storage, or several of them that belong together. A view that
 /// exists lies inside its storage.
@@ -127,6 +130,29 @@ impl Tensor {
             neg: false,
             node,
         })
+    }
+
+    /// The tensor of no dimensions that `torch.tensor` makes of a Python number; none of another
+    /// object.
+    pub(crate) fn of_number(object: Object) -> Option<Self> {
+        let (dtype, bytes) = match object.value() {
+            Value::Float(value) => {
+                (DType::Float32, Bytes::copy_from_slice(&f32::of_f64(value).to_le_bytes()))
+            }
+            Value::Int(value) => (DType::Int64, Bytes::copy_from_slice(&value.to_le_bytes())),
+            _ => return None,
+        };
+        let view = Geometry { offset: 0, shape: Vec::new(), stride: Vec::new() };
+        let tensor = Self::without_data(dtype, view, object.id()).ok()?;
+        Some(Self { body: Some(Box::new(Body::Inline(bytes))), ..tensor })
+    }
+
+    /// Its elements, if they lie in no storage.
+    pub(crate) fn inline(&self) -> Option<&Bytes> {
+        match self.body.as_deref() {
+            Some(Body::Inline(bytes)) => Some(bytes),
+            _ => None,
+        }
     }
 
     /// The storage it is a view of; none if it is made of other tensors or has no data.

@@ -85,6 +85,31 @@ fn ls_json_has_the_fields_of_the_contract_in_order() {
 }
 
 #[test]
+fn ls_json_has_the_parts_of_other_layouts() {
+    let found = json_of(&["ls", "--json", "--sha256", "tensors/zip_p2.pth"]);
+    let record = std::fs::read(fixture("tensors/tensors.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let tensors = found["tensors"].as_array().unwrap();
+    assert_eq!(tensors.len(), record["tensors"].as_object().unwrap().len());
+    for tensor in tensors {
+        let name = tensor["name"].as_str().unwrap();
+        let want = &record["tensors"][name];
+        assert_eq!(tensor["layout"], want["layout"], "{name}");
+        // The hash of a layout of several parts is that of the parts.
+        assert_eq!(tensor["sha256"], want["sha256"], "{name}");
+        for (part, want) in want["parts"].as_object().into_iter().flatten() {
+            let found = &tensor["parts"][part];
+            assert_eq!(found["sha256"], want["sha256"], "{name}.{part}");
+            assert_eq!(found["shape"], want["shape"], "{name}.{part}");
+        }
+        assert_eq!(tensor["quantizer"], want["quantizer"], "{name}");
+    }
+    let nested = tensors.iter().find(|tensor| tensor["name"] == "nested").unwrap();
+    assert_eq!(nested["shape"], json!([2, null, null]));
+    assert_eq!(nested["storage"], Value::Null);
+}
+
+#[test]
 fn tree_prints_what_python_prints() {
     for record in records() {
         if let Some(want) = record.json["repr"].as_str() {

@@ -4,7 +4,7 @@
 //! `caffe2/serialize/inline_container.cc`.
 
 use super::error::{Error, Kind};
-use super::part::Names;
+use super::origin::Names;
 use super::sniff::Container;
 use crate::base::{Budget, Source};
 use crate::container::{Member, Zip};

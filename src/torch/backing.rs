@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::part::{Part, Place};
+use super::origin::{Origin, Place};
 use super::storage::StorageId;
 use crate::base::{Budget, Source};
 
@@ -56,21 +56,36 @@ impl Checkpoint {
         start: u64,
         into: &mut [u8],
     ) -> Result<(), Error> {
-        let (id, start) = self.storages().whole(storage, start);
+        self.read_pieces(storage, std::iter::once(start), into.len(), into)
+    }
+
+    /// Fills `into` with pieces of a storage, each of `len` bytes, that begin at `starts`.
+    pub(crate) fn read_pieces(
+        &self,
+        storage: StorageId,
+        starts: impl Iterator<Item = u64>,
+        len: usize,
+        into: &mut [u8],
+    ) -> Result<(), Error> {
+        let (id, first) = self.storages().whole(storage, 0);
         let Some((part, key)) = self.holder(id) else { return Ok(()) };
-        let read = match part.place(key).map_err(|why| self.name(part.locate(why)))? {
-            Place::File(at) => part.source.read_at(at.plus(start).0, into),
-            Place::Deflated(_) => {
-                let bytes = self.fetch(id, start, into.len() as u64)?;
-                into.copy_from_slice(&bytes);
-                Ok(())
+        let located = |why| self.name(part.locate(why));
+        let place = part.place(key).map_err(located)?;
+        for (start, piece) in starts.zip(into.chunks_exact_mut(len.max(1))) {
+            let start = first.saturating_add(start);
+            match &place {
+                Place::File(at) => {
+                    let read = part.source.read_at(at.plus(start).0, piece);
+                    read.map_err(|why| self.unread(why, part, key))?;
+                }
+                Place::Deflated(_) => {
+                    let bytes = self.fetch(id, start, piece.len() as u64)?;
+                    piece.copy_from_slice(&bytes);
+                }
+                Place::Stitched(stitched) => stitched.read_at(start, piece).map_err(located)?,
             }
-            Place::Stitched(stitched) => {
-                let read = stitched.read_at(start, into);
-                return read.map_err(|why| self.name(part.locate(why)));
-            }
-        };
-        read.map_err(|why| self.unread(why, part, key))
+        }
+        Ok(())
     }
 
     /// Whether the bytes of a storage are big-endian in its file.
@@ -80,9 +95,9 @@ impl Checkpoint {
     }
 
     /// The part that a storage lies in, and its key there.
-    fn holder(&self, id: StorageId) -> Option<(&Part, &str)> {
+    fn holder(&self, id: StorageId) -> Option<(&Origin, &str)> {
         let storage = self.storages().get(id);
-        Some((self.parts().get(storage.part() as usize)?, storage.key()))
+        Some((self.origins().get(storage.part() as usize)?, storage.key()))
     }
 
     /// A compressed storage, of which the last one is kept.
@@ -101,7 +116,7 @@ impl Checkpoint {
     }
 
     #[cold]
-    fn unread(&self, why: io::Error, part: &Part, key: &str) -> Error {
+    fn unread(&self, why: io::Error, part: &Origin, key: &str) -> Error {
         self.name(part.locate(Error::from(why).in_member(&part.name(key))))
     }
 }

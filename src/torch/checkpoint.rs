@@ -17,7 +17,7 @@ use super::kind::ObjectKind;
 use super::list::{List, Scope};
 use super::module::Class;
 use super::open::{self, Opened};
-use super::part::Part;
+use super::origin::Origin;
 use super::read::TensorRef;
 use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
@@ -195,7 +195,7 @@ impl Checkpoint {
     /// # Errors
     /// What the source says.
     pub fn following(&self) -> Result<Following, Error> {
-        let Some(part) = self.parts().first().filter(|_| self.container() == Container::Pickle)
+        let Some(part) = self.origins().first().filter(|_| self.container() == Container::Pickle)
         else {
             return Ok(Following::Nothing);
         };
@@ -221,7 +221,7 @@ impl Checkpoint {
         );
         // One archive may hold several parts.
         let mut archives: Vec<&Arc<Archive>> = Vec::new();
-        for archive in parts.iter().filter_map(Part::archive) {
+        for archive in parts.iter().filter_map(Origin::archive) {
             if archives.last().is_none_or(|last| !Arc::ptr_eq(last, archive)) {
                 archives.push(archive);
             }
@@ -242,7 +242,7 @@ impl Checkpoint {
     /// An error about one of its objects, with the file and member the object is in.
     pub(crate) fn locate(&self, object: NodeId, why: Error) -> Error {
         let index = self.opened.graph.object(object).index().unwrap_or_default();
-        match self.parts().get(self.opened.part_of(index) as usize) {
+        match self.origins().get(self.opened.part_of(index) as usize) {
             Some(part) => self.name(part.locate(why)),
             None => self.name(why),
         }
@@ -256,7 +256,7 @@ impl Checkpoint {
         }
     }
 
-    pub(crate) fn parts(&self) -> &[Part] {
+    pub(crate) fn origins(&self) -> &[Origin] {
         &self.opened.parts
     }
 
@@ -301,7 +301,7 @@ impl Checkpoint {
     /// opened only when tensors are read do not count.
     #[must_use]
     pub fn file_len(&self) -> u64 {
-        let mut parts = self.parts().iter();
+        let mut parts = self.origins().iter();
         let first = parts.next().map_or(0, |part| part.source.len());
         let shards = parts.filter(|part| part.path.is_some()).map(|part| part.source.len());
         shards.fold(first, u64::saturating_add)
@@ -310,7 +310,7 @@ impl Checkpoint {
     /// Whether the file's numbers are big-endian. What is read from it is not.
     #[must_use]
     pub fn is_big_endian(&self) -> bool {
-        self.parts().iter().any(Part::is_big_endian)
+        self.origins().iter().any(Origin::is_big_endian)
     }
 
     /// The limits it was opened with.

@@ -15,8 +15,8 @@ use super::checkpoint::Options;
 use super::error::{Error, Fault};
 use super::folder::Folder;
 use super::open::{self, Opened};
+use super::origin::{Layout, Origin};
 use super::package::unreadable;
-use super::part::{Layout, Part};
 use super::sniff::Container;
 use super::spell::{Spelled, SpelledStorage, row_major};
 use super::stitched::{Chunk, Files, Stitched};
@@ -105,7 +105,7 @@ fn spell(
     }
     let source = metadata.parts.into_iter().next().map(|part| part.source);
     let source = source.unwrap_or_else(|| Arc::new(bytes::Bytes::new()));
-    let mut parts = vec![Part::new(source, Layout::Stitched(stitched), 0..build.graph().len())];
+    let mut parts = vec![Origin::new(source, Layout::Stitched(stitched), 0..build.graph().len())];
     for (index, opened) in objects {
         let copy = opened.copy_into(&mut build, &mut parts)?;
         if let Some((_, value)) = pairs.get_mut(index) {

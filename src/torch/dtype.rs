@@ -123,6 +123,34 @@ dtypes! {
     UInt32 "uint32" 4 Int None;
     /// Unsigned 64-bit integer.
     UInt64 "uint64" 8 Int None;
+    /// 1-bit unsigned integer, a byte each: only its name is in use.
+    UInt1 "uint1" 1 Opaque None;
+    /// 2-bit unsigned integer, a byte each: only its name is in use.
+    UInt2 "uint2" 1 Opaque None;
+    /// 3-bit unsigned integer, a byte each: only its name is in use.
+    UInt3 "uint3" 1 Opaque None;
+    /// 4-bit unsigned integer, a byte each: only its name is in use.
+    UInt4 "uint4" 1 Opaque None;
+    /// 5-bit unsigned integer, a byte each: only its name is in use.
+    UInt5 "uint5" 1 Opaque None;
+    /// 6-bit unsigned integer, a byte each: only its name is in use.
+    UInt6 "uint6" 1 Opaque None;
+    /// 7-bit unsigned integer, a byte each: only its name is in use.
+    UInt7 "uint7" 1 Opaque None;
+    /// 1-bit integer, a byte each: only its name is in use.
+    Int1 "int1" 1 Opaque None;
+    /// 2-bit integer, a byte each: only its name is in use.
+    Int2 "int2" 1 Opaque None;
+    /// 3-bit integer, a byte each: only its name is in use.
+    Int3 "int3" 1 Opaque None;
+    /// 4-bit integer, a byte each: only its name is in use.
+    Int4 "int4" 1 Opaque None;
+    /// 5-bit integer, a byte each: only its name is in use.
+    Int5 "int5" 1 Opaque None;
+    /// 6-bit integer, a byte each: only its name is in use.
+    Int6 "int6" 1 Opaque None;
+    /// 7-bit integer, a byte each: only its name is in use.
+    Int7 "int7" 1 Opaque None;
 }
 
 /// Other spellings of a dtype in the `torch` module.
@@ -150,6 +178,36 @@ impl DType {
     #[must_use]
     pub fn from_storage_class(class: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|dtype| dtype.storage_class() == Some(class))
+    }
+
+    /// Values that lie in one byte: more than 1 for the packed types.
+    ///
+    /// Sizes of quantized tensors count these values; those of others count bytes.
+    #[must_use]
+    pub const fn values_per_byte(self) -> u64 {
+        match self {
+            Self::QUInt4x2 | Self::Float4E2M1FnX2 | Self::Bits4x2 => 2,
+            Self::QUInt2x4 | Self::Bits2x4 => 4,
+            Self::Bits1x8 => 8,
+            _ => 1,
+        }
+    }
+
+    /// Whether elements are quantized: integers that stand for other numbers.
+    #[must_use]
+    pub const fn is_quantized(self) -> bool {
+        self.integers().is_some()
+    }
+
+    /// The type of the integers that a quantized type is made of (PyTorch's `int_repr()`).
+    #[must_use]
+    pub const fn integers(self) -> Option<Self> {
+        match self {
+            Self::QInt8 => Some(Self::Int8),
+            Self::QUInt8 | Self::QUInt4x2 | Self::QUInt2x4 => Some(Self::UInt8),
+            Self::QInt32 => Some(Self::Int32),
+            _ => None,
+        }
     }
 
     /// Bytes of what byte order applies to: half an element if it is complex.

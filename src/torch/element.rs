@@ -47,7 +47,9 @@ elements! {
     u32: UInt32;
     u16: UInt16 | Bits16;
     u8: UInt8 | Bool | QUInt8 | QUInt4x2 | QUInt2x4 | Float8E5M2 | Float8E4M3Fn | Float8E5M2Fnuz
-        | Float8E4M3Fnuz | Float8E8M0Fnu | Float4E2M1FnX2 | Bits8 | Bits1x8 | Bits2x4 | Bits4x2;
+        | Float8E4M3Fnuz | Float8E8M0Fnu | Float4E2M1FnX2 | Bits8 | Bits1x8 | Bits2x4 | Bits4x2
+        | UInt1 | UInt2 | UInt3 | UInt4 | UInt5 | UInt6 | UInt7
+        | Int1 | Int2 | Int3 | Int4 | Int5 | Int6 | Int7;
     [f64; 2]: Complex128;
     [f32; 2]: Complex64;
     [f16; 2]: Complex32;

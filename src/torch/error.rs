@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::DType;
+use super::{DType, Layout};
 use crate::base::{Category, Exceeded, FileOffset};
 use crate::{container, pickle};
 
@@ -127,6 +128,42 @@ pub enum Fault {
     Unsupported(Box<str>),
     /// An argument was changed after the call that used it.
     ChangedLater,
+    /// A parameter or buffer of a lazy module, saved before it had a shape.
+    Uninitialized,
+    /// Elements were asked for where there are none in a row: the layout, and what to ask for.
+    NoElements(Layout),
+    /// No such dimension, or no such range of it.
+    Slice {
+        /// The dimension.
+        axis: usize,
+        /// What was asked for.
+        range: Range<u64>,
+        /// Its size, if there is such a dimension.
+        size: Option<u64>,
+    },
+    /// A buffer of another length than the tensor's elements take (bytes).
+    BufferLength {
+        /// What they take.
+        needs: u64,
+        /// What the buffer has.
+        has: u64,
+    },
+    /// An index of a sparse or nested tensor that is out of range or order; the text says which.
+    BadIndex {
+        /// The part that holds it.
+        part: &'static str,
+        /// Its place there.
+        at: u64,
+        /// The index.
+        value: i64,
+    },
+    /// Elements of this type cannot be turned into numbers of that.
+    NoCast {
+        /// What they are.
+        from: DType,
+        /// What was asked for.
+        to: DType,
+    },
 }
 
 impl Error {
@@ -206,7 +243,12 @@ impl Error {
             Kind::Container(why) => why.category(),
             Kind::Pickle(why) => why.category(),
             Kind::NotACheckpoint(_)
-            | Kind::BadTensor(Fault::Unsupported(_))
+            | Kind::BadTensor(
+                Fault::Unsupported(_)
+                | Fault::Uninitialized
+                | Fault::NoElements(_)
+                | Fault::NoCast { .. },
+            )
             | Kind::WrongDType { .. } => Category::Unsupported,
             Kind::MissingMember
             | Kind::SeveralRoots
@@ -271,6 +313,31 @@ impl fmt::Display for Fault {
             Self::Elsewhere(why) => f.write_str(why),
             Self::Chunks(why) => f.write_str(why),
             Self::Unsupported(what) => write!(f, "{what} is not supported yet"),
+            Self::Uninitialized => f.write_str(
+                "it belongs to a lazy module that was saved before its first use, and has \
+                 neither shape nor data",
+            ),
+            Self::NoElements(Layout::Meta) => {
+                f.write_str("a tensor of the meta device has sizes but no data")
+            }
+            Self::NoElements(layout) => write!(
+                f,
+                "a tensor of layout {} has no elements in a row: read its parts, or make it dense",
+                layout.name()
+            ),
+            Self::Slice { axis, size: None, .. } => write!(f, "it has no dimension {axis}"),
+            Self::Slice { axis, range, size: Some(size) } => write!(
+                f,
+                "dimension {axis} has size {size}, which does not hold {}:{}",
+                range.start, range.end
+            ),
+            Self::BufferLength { needs, has } => {
+                write!(f, "its elements take {needs} bytes, but the buffer has {has}")
+            }
+            Self::BadIndex { part, at, value } => {
+                write!(f, "index {value} at place {at} of its {part} is out of range or order")
+            }
+            Self::NoCast { from, to } => write!(f, "elements of {from} cannot be cast to {to}"),
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")
             }

@@ -17,8 +17,8 @@ use super::archive::Archive;
 use super::checkpoint::Options;
 use super::error::{Error, Fault};
 use super::open::{self, Opened};
+use super::origin::{Layout, Names, Origin};
 use super::package::unreadable;
-use super::part::{Layout, Names, Part};
 use super::sharded;
 use super::sniff::Container;
 use super::spell::{Spelled, SpelledStorage};
@@ -139,7 +139,7 @@ fn spell(
         spelled.push((group.beside, pairs));
     }
     let layout = Layout::Zip { archive: Arc::clone(archive), names: WHOLE };
-    let mut parts = vec![Part::new(Arc::clone(source), layout, 0..build.graph().len())];
+    let mut parts = vec![Origin::new(Arc::clone(source), layout, 0..build.graph().len())];
     for (group, key, file) in files {
         let value = file.copy_into(&mut build, &mut parts)?;
         if let Some((_, pairs)) = spelled.get_mut(group) {

@@ -10,14 +10,16 @@
 use bytes::Bytes;
 
 use super::error::{Error, Fault, Kind};
-use super::part::Runs;
+use super::origin::Runs;
 use super::storage::Storages;
 use crate::base::{Budget, FileOffset, Source};
 use crate::container::Extent;
 use crate::pickle::{self, Graph, Kind as PickleKind, Ops, Policy, Value};
 
-/// How the first pickle of such a file begins.
-pub(crate) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/// The number that the first pickle of such a file is, as pickles since protocol 2 and before
+/// write it.
+pub(crate) const MAGIC: [&[u8]; 2] =
+    [b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", b"L119547037146038801333356L\n"];
 /// Pickles before the storages.
 pub(crate) const PICKLES: usize = 5;
 const PROTOCOL_VERSION: i64 = 1001;

@@ -294,11 +294,9 @@ impl<'graph> Walk<'graph, '_> {
     }
 
     fn member(&mut self, object: Object, name: String, role: Role) -> Result<(), Error> {
-        let tensor = Tensor::view(object, self.storages).unwrap_or_else(|| {
-            let what = match role {
-                Role::Number => "a tensor that PyTorch makes of a number when asked".to_owned(),
-                _ => format!("a {} in the place of a tensor", object.kind()),
-            };
+        let number = || Tensor::of_number(object).filter(|_| role == Role::Number).map(Ok);
+        let tensor = Tensor::view(object, self.storages).or_else(number).unwrap_or_else(|| {
+            let what = format!("a {} in the place of a tensor", object.kind());
             Err((Fault::Unsupported(what.into()), object.offset()))
         });
         self.add(object, name, Some(role), tensor)

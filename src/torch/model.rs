@@ -5,12 +5,12 @@ use std::ops::Deref;
 
 use half::{bf16, f16};
 
-use super::DType;
 use super::checkpoint::Checkpoint;
 use super::error::{Error, Kind};
 use super::module::{self, Counts, FromGraph, Module, Style, TensorSummary, Tensors, Values};
 use super::read::TensorRef;
 use super::tensor::Tensor;
+use super::{DType, Layout};
 use crate::base::Budget;
 use crate::pickle::Object;
 
@@ -129,13 +129,14 @@ fn values(dtype: DType, bytes: &[u8]) -> Option<Values> {
 
 impl<'graph> Tensors<'graph> for Checkpoint {
     fn describe(&self, object: Object<'graph>) -> Option<TensorSummary> {
-        let Some(Ok(tensor)) = Tensor::view(object, self.storages()) else {
+        let found = Tensor::view(object, self.storages()).and_then(Result::ok);
+        let Some(tensor) = found.filter(|tensor| tensor.layout() == Layout::Strided) else {
             return FromGraph.describe(object);
         };
         Some(TensorSummary {
             dtype: tensor.dtype().name().to_owned(),
             shape: Some(tensor.shape().to_vec()),
-            device: self.storages().get(tensor.storage()).device().to_owned(),
+            device: self.device_of(&tensor).to_owned(),
             requires_grad: tensor.requires_grad(),
             parameter: tensor.is_parameter(),
             qscheme: None,
@@ -144,13 +145,16 @@ impl<'graph> Tensors<'graph> for Checkpoint {
 
     fn values(&self, object: Object<'graph>) -> Option<Values> {
         let tensor = Tensor::view(object, self.storages())?.ok()?;
+        if tensor.layout() != Layout::Strided {
+            return None;
+        }
         let tensor = TensorRef::new(self, "", &tensor);
         let (all, edge) = (tensor.numel(), EDGE);
         let bytes = match tensor.shape() {
-            _ if all <= SHOWN => tensor.elements(0, all).ok()?,
+            _ if all <= SHOWN => tensor.range(0, all).ok()?,
             [_] => {
-                let last = tensor.elements(all.saturating_sub(edge), edge).ok()?;
-                [tensor.elements(0, edge).ok()?, last].concat()
+                let last = tensor.range(all.saturating_sub(edge), edge).ok()?;
+                [tensor.range(0, edge).ok()?, last].concat()
             }
             _ => return None,
         };

@@ -9,7 +9,7 @@ use super::archive::{self, Archive};
 use super::checkpoint::Options;
 use super::error::{Error, Fault, Kind};
 use super::folder::Folder;
-use super::part::{Layout, Names, Part};
+use super::origin::{Layout, Names, Origin};
 use super::sniff::{self, Container};
 use super::storage::StandIns;
 use super::stretch::Stretch;
@@ -24,7 +24,7 @@ pub(crate) struct Opened {
     pub container: Container,
     pub graph: Graph,
     /// In the order of their objects.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Origin>,
     pub stand_ins: StandIns,
     /// Objects beside the root, by name.
     pub others: Vec<(Box<str>, NodeId)>,
@@ -32,7 +32,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// One graph of one part.
-    pub(crate) fn single(container: Container, graph: Graph, part: Part) -> Self {
+    pub(crate) fn single(container: Container, graph: Graph, part: Origin) -> Self {
         let parts = vec![part];
         Self { container, graph, parts, stand_ins: StandIns::new(), others: Vec::new() }
     }
@@ -55,7 +55,7 @@ impl Opened {
     pub(crate) fn copy_into(
         self,
         build: &mut GraphBuilder,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<Origin>,
     ) -> Result<NodeId, BuildError> {
         let start = build.graph().len();
         let copy = match self.graph.root() {
@@ -63,7 +63,7 @@ impl Opened {
             None => build.none(),
         };
         if let Some(part) = self.parts.into_iter().next() {
-            parts.push(Part { objects: start..build.graph().len(), ..part });
+            parts.push(Origin { objects: start..build.graph().len(), ..part });
         }
         Ok(copy)
     }
@@ -137,7 +137,7 @@ pub(crate) fn source(
         only_pickle(options.stream)?;
         let (graph, runs) = legacy::open(&*source, &options.policy, budget)?;
         let objects = 0..graph.len();
-        let part = Part::new(source, Layout::Runs(runs), objects);
+        let part = Origin::new(source, Layout::Runs(runs), objects);
         return Ok(Opened::single(Container::Legacy, graph, part));
     }
     plain(source, other, options, budget)
@@ -165,7 +165,7 @@ fn plain(
         }
         (Err(why), _) => return Err(why.into()),
     };
-    let mut part = Part::new(source, Layout::Nothing, 0..outcome.graph.len());
+    let mut part = Origin::new(source, Layout::Nothing, 0..outcome.graph.len());
     (part.stream, part.end) = (stream, at.plus(end));
     Ok(Opened::single(Container::Pickle, outcome.graph, part))
 }
@@ -217,7 +217,7 @@ fn following(
             Err(why) if why.category() == Category::Forbidden => return Err(why.into()),
             Err(_) => return Ok(found),
         }
-        let mut part = Part::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
+        let mut part = Origin::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
         part.pickle = Some(format!("pickle {}", found.len().saturating_add(2)).into());
         budget.memory(512)?;
         found.push(Opened::single(Container::Pickle, outcome.graph, part));
@@ -275,7 +275,7 @@ pub(crate) fn member(
     let outcome = pickle::run(stream.clone(), base, &options.policy, budget);
     outcome.end.map_err(|why| Error::from(why).in_member(&full))?;
     let layout = Layout::Zip { archive: Arc::clone(archive), names };
-    let mut part = Part::new(Arc::clone(source), layout, 0..outcome.graph.len());
+    let mut part = Origin::new(Arc::clone(source), layout, 0..outcome.graph.len());
     part.pickle = Some(full.into());
     part.stream = stream;
     Ok(Opened::single(archive.container, outcome.graph, part))

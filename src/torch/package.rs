@@ -13,7 +13,7 @@ use super::archive::Archive;
 use super::checkpoint::Options;
 use super::error::{Error, Fault};
 use super::open::{self, Opened};
-use super::part::Names;
+use super::origin::Names;
 use super::sniff::Container;
 use super::storage::StandIns;
 use crate::base::{Budget, Source};

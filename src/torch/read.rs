@@ -10,13 +10,18 @@ use super::checkpoint::Checkpoint;
 use super::dtype::Class;
 use super::element::Element;
 use super::error::{Error, Fault, Kind};
-use super::storage::Storage;
+use super::gather::Pieces;
+use super::layout::Body;
+use super::parts::has_elements;
+use super::storage::{Storage, StorageId};
 use super::strided::Strided;
 use super::tensor::Tensor;
 
 /// A tensor of a checkpoint, by name, with the means to read its elements.
 ///
-/// Sizes, dtype and the rest are those of [`Tensor`], to which it dereferences.
+/// Sizes, dtype and the rest are those of [`Tensor`], to which it dereferences. Elements are those
+/// of plain and quantized tensors, the latter as integers; of other layouts, read the
+/// [parts](Checkpoint::parts), or [`to_dense`](Self::to_dense).
 #[derive(Clone, Copy)]
 pub struct TensorRef<'file> {
     checkpoint: &'file Checkpoint,
@@ -25,7 +30,10 @@ pub struct TensorRef<'file> {
 }
 
 /// Bytes handled at a time where a tensor is streamed.
-const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// What was read of a view whose elements do not lie in order: bytes, and the view of these.
+type Region = (Strided, Bytes);
 
 impl<'file> TensorRef<'file> {
     pub(crate) const fn new(
@@ -48,16 +56,35 @@ impl<'file> TensorRef<'file> {
         self.tensor
     }
 
+    /// The checkpoint it is in.
+    #[must_use]
+    pub const fn checkpoint(self) -> &'file Checkpoint {
+        self.checkpoint
+    }
+
+    /// A part or [slice](Tensor::slice) of it, to be read as it is. Errors name this tensor.
+    #[must_use]
+    pub const fn part<'part>(self, part: &'part Tensor) -> TensorRef<'part>
+    where
+        'file: 'part,
+    {
+        TensorRef { checkpoint: self.checkpoint, name: self.name, tensor: part }
+    }
+
     /// The device it was saved from.
     #[must_use]
     pub fn device(self) -> &'file str {
-        self.backing().device()
+        self.checkpoint.device_of(self.tensor)
     }
 
-    /// The storage it is a view of.
+    /// The storage it is a view of; an empty one if it is none.
     #[must_use]
     pub fn backing(self) -> &'file Storage {
-        self.checkpoint.storages().get(self.storage())
+        self.checkpoint.storages().get(self.on())
+    }
+
+    fn on(self) -> StorageId {
+        self.storage().unwrap_or(StorageId::NONE)
     }
 
     /// Its elements where they lie in the file, without a copy.
@@ -77,24 +104,28 @@ impl<'file> TensorRef<'file> {
     /// lie in the file like that, or the file is not mapped or in memory.
     #[must_use]
     pub fn as_bytes(self) -> Option<&'file [u8]> {
-        let plain = self.is_contiguous() && !self.is_lazy() && !self.is_swapped();
-        plain.then(|| self.checkpoint.lend(self.storage(), self.start(), self.nbytes()))?
+        self.is_plain().then(|| self.checkpoint.lend(self.on(), self.start(), self.nbytes()))?
     }
 
-    /// Its elements in row-major order, whatever its strides.
+    /// Whether its elements are in the file as they are to be read.
+    fn is_plain(self) -> bool {
+        self.storage().is_some()
+            && self.is_contiguous()
+            && !self.is_lazy()
+            && !self.is_swapped()
+            && has_elements(self.layout())
+    }
+
+    /// Its elements in row-major order, whatever its strides. Packed quantized values come as
+    /// the bytes they are packed in; [`unpack`](Self::unpack) takes them apart.
     ///
     /// # Errors
     /// Names the tensor: the elements are none of `T`'s, the file cannot be read, or
     /// [`Limits::materialised`](crate::Limits::materialised) is met.
     pub fn to_vec<T: Element>(self) -> Result<Vec<T>, Error> {
-        if !T::reads(self.dtype()) {
-            let wrong = Kind::WrongDType { is: self.dtype(), wanted: T::NAME };
-            return Err(Error::new(wrong).in_tensor(self.name));
-        }
+        self.reads::<T>()?;
         self.admit()?;
-        let numel = usize::try_from(self.numel()).map_err(|_| self.fault(Fault::Overflow))?;
-        let out = bytemuck::allocation::try_zeroed_vec(numel);
-        let mut out = out.map_err(|()| self.fault(Fault::Overflow))?;
+        let mut out = self.zeroed::<T>(self.cells())?;
         self.fill(0, bytemuck::cast_slice_mut(&mut out))?;
         if cfg!(target_endian = "big") {
             self.swap(bytemuck::cast_slice_mut(&mut out));
@@ -112,19 +143,56 @@ impl<'file> TensorRef<'file> {
             return Ok(Cow::Borrowed(bytes));
         }
         self.admit()?;
-        if self.is_contiguous() && !self.is_lazy() && !self.is_swapped() {
-            let bytes = self.checkpoint.fetch(self.storage(), self.start(), self.nbytes());
+        if self.is_plain() {
+            let bytes = self.checkpoint.fetch(self.on(), self.start(), self.nbytes());
             return Ok(Cow::Owned(bytes.map_err(|why| why.in_tensor(self.name))?.into()));
         }
-        self.to_raw_vec().map(Cow::Owned)
+        let mut out = self.zeroed::<u8>(self.nbytes())?;
+        self.fill(0, &mut out)?;
+        Ok(Cow::Owned(out))
     }
 
-    fn to_raw_vec(self) -> Result<Vec<u8>, Error> {
-        let nbytes = usize::try_from(self.nbytes()).map_err(|_| self.fault(Fault::Overflow))?;
-        let out = bytemuck::allocation::try_zeroed_vec(nbytes);
-        let mut out = out.map_err(|()| self.fault(Fault::Overflow))?;
-        self.fill(0, &mut out)?;
-        Ok(out)
+    /// Fills `into` with its elements in row-major order, little-endian. The buffer is the
+    /// caller's, so no limit applies.
+    ///
+    /// ```
+    /// # let checkpoint = depickle::torch::Checkpoint::open("tests/fixtures/tensor.pth")?;
+    /// let tensor = checkpoint.tensor("")?;
+    /// let mut buffer = [0; 24];
+    /// tensor.read_into(&mut buffer)?;
+    /// assert_eq!(buffer[4..8], 1_f32.to_le_bytes());
+    /// # Ok::<(), depickle::torch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Names the tensor: `into` is not of [`nbytes`](Tensor::nbytes) bytes
+    /// ([`Fault::BufferLength`]), or the file cannot be read.
+    pub fn read_into(self, into: &mut [u8]) -> Result<(), Error> {
+        let (needs, has) = (self.nbytes(), into.len() as u64);
+        if needs != has {
+            return Err(self.fault(Fault::BufferLength { needs, has }));
+        }
+        self.fill(0, into)
+    }
+
+    /// Its elements one after the other, in row-major order, read as they are asked for. No limit
+    /// applies, since they are never all in memory, unless the view is not contiguous: then the
+    /// bytes it touches are.
+    ///
+    /// ```
+    /// # let checkpoint = depickle::torch::Checkpoint::open("tests/fixtures/tensor.pth")?;
+    /// let sum: f32 = checkpoint.tensor("")?.elements::<f32>()?.sum::<Result<f32, _>>()?;
+    /// assert_eq!(sum, 15.0);
+    /// # Ok::<(), depickle::torch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Names the tensor: the elements are none of `T`'s, or the file cannot be read. The iterator
+    /// gives the latter too, and ends.
+    pub fn elements<T: Element>(self) -> Result<Elements<'file, T>, Error> {
+        self.reads::<T>()?;
+        let region = self.region()?;
+        Ok(Elements { tensor: self, region, next: 0, buffer: Vec::new(), at: 0 })
     }
 
     /// Hands its elements over in row-major order, little-endian, in pieces of whole
@@ -141,10 +209,10 @@ impl<'file> TensorRef<'file> {
         }
         let region = self.region()?;
         let mut buffer = vec![0; CHUNK.min(usize::try_from(self.nbytes()).unwrap_or(CHUNK))];
-        let step = (CHUNK as u64).checked_div(self.dtype().width()).unwrap_or(1);
+        let step = self.cells_in(CHUNK);
         let mut first = 0_u64;
-        while first < self.numel() {
-            let count = step.min(self.numel().saturating_sub(first));
+        while first < self.cells() {
+            let count = step.min(self.cells().saturating_sub(first));
             let len = usize::try_from(count.saturating_mul(self.dtype().width())).unwrap_or(CHUNK);
             let chunk = buffer.get_mut(..len).unwrap_or_default();
             self.fill_from(region.as_ref(), first, chunk)?;
@@ -154,15 +222,34 @@ impl<'file> TensorRef<'file> {
         Ok(())
     }
 
+    /// Elements that fit in so many bytes.
+    fn cells_in(self, bytes: usize) -> u64 {
+        (bytes as u64).checked_div(self.dtype().width()).unwrap_or(1).max(1)
+    }
+
     /// Some of its elements in row-major order, little-endian.
     ///
     /// # Errors
     /// As [`to_vec`](Self::to_vec).
-    pub(crate) fn elements(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
+    pub(crate) fn range(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
         let nbytes = usize::try_from(count.saturating_mul(self.dtype().width()));
         let mut out = vec![0; nbytes.map_err(|_| self.fault(Fault::Overflow))?];
         self.fill(first, &mut out)?;
         Ok(out)
+    }
+
+    fn reads<T: Element>(self) -> Result<(), Error> {
+        if T::reads(self.dtype()) {
+            return Ok(());
+        }
+        let wrong = Kind::WrongDType { is: self.dtype(), wanted: T::NAME };
+        Err(Error::new(wrong).in_tensor(self.name))
+    }
+
+    /// Memory for `count` items, or an error if there is not so much.
+    pub(crate) fn zeroed<T: bytemuck::Zeroable>(self, count: u64) -> Result<Vec<T>, Error> {
+        let count = usize::try_from(count).map_err(|_| self.fault(Fault::Overflow))?;
+        bytemuck::allocation::try_zeroed_vec(count).map_err(|()| self.fault(Fault::Overflow))
     }
 
     /// Fills `out` with its elements from `first` on, little-endian.
@@ -171,32 +258,45 @@ impl<'file> TensorRef<'file> {
         self.fill_from(region.as_ref(), first, out)
     }
 
-    /// The bytes between its first and last element, unless they can be read in order.
-    fn region(self) -> Result<Option<(Strided, Bytes)>, Error> {
+    /// The bytes that it touches, unless its elements can be read in order.
+    fn region(self) -> Result<Option<Region>, Error> {
+        let none = self.storage().is_none() && self.inline().is_none();
+        if none || !has_elements(self.layout()) {
+            return Err(self.fault(Fault::NoElements(self.layout())));
+        }
         if self.is_contiguous() {
             return Ok(None);
         }
-        let (storage, start) = (self.storage(), self.start());
-        let end = self.end();
-        let bytes = self.checkpoint.fetch(storage, start, end.saturating_sub(start));
-        let bytes = bytes.map_err(|why| why.in_tensor(self.name))?;
+        let (start, len) = (self.start(), self.end().saturating_sub(self.start()));
+        let overflow = || self.fault(Fault::Overflow);
         let view = Strided::new(self.dtype().width(), 0, self.shape(), self.stride());
-        let view = view.ok_or_else(|| self.fault(Fault::Overflow))?;
-        Ok(Some((view, bytes)))
+        let view = view.ok_or_else(overflow)?;
+        let pieces = Pieces::of(&view).ok_or_else(overflow)?;
+        // A view may name the same bytes often: never more than lie between first and last.
+        let touched = pieces.count().saturating_mul(pieces.len) as u64;
+        if touched >= len || self.checkpoint.lend(self.on(), start, len).is_some() {
+            let bytes = self.checkpoint.fetch(self.on(), start, len);
+            return Ok(Some((view, bytes.map_err(|why| why.in_tensor(self.name))?)));
+        }
+        let mut bytes = self.zeroed::<u8>(touched)?;
+        let starts = pieces.starts().map(|at| start.saturating_add(at));
+        let read = self.checkpoint.read_pieces(self.on(), starts, pieces.len, &mut bytes);
+        read.map_err(|why| why.in_tensor(self.name))?;
+        Ok(Some((pieces.view, bytes.into())))
     }
 
-    fn fill_from(
-        self,
-        region: Option<&(Strided, Bytes)>,
-        first: u64,
-        out: &mut [u8],
-    ) -> Result<(), Error> {
+    fn fill_from(self, region: Option<&Region>, first: u64, out: &mut [u8]) -> Result<(), Error> {
         if let Some((view, bytes)) = region {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);
+        } else if let Some(bytes) = self.inline() {
+            let start = first.saturating_mul(self.dtype().width());
+            let start = usize::try_from(start).unwrap_or(usize::MAX);
+            let found = bytes.get(start..start.saturating_add(out.len()));
+            out.copy_from_slice(found.ok_or_else(|| self.fault(Fault::Overflow))?);
         } else {
             let at = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
-            let read = self.checkpoint.read_at(self.storage(), at, out);
+            let read = self.checkpoint.read_at(self.on(), at, out);
             read.map_err(|why| why.in_tensor(self.name))?;
         }
         if self.is_swapped() {
@@ -223,7 +323,8 @@ impl<'file> TensorRef<'file> {
     }
 
     fn is_swapped(self) -> bool {
-        self.checkpoint.is_swapped(self.storage()) && self.dtype().component_width() > 1
+        let swapped = self.storage().is_some_and(|storage| self.checkpoint.is_swapped(storage));
+        swapped && self.dtype().component_width() > 1
     }
 
     fn swap(self, bytes: &mut [u8]) {
@@ -231,19 +332,30 @@ impl<'file> TensorRef<'file> {
         bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
 
-    /// Carries out the conjugation and negation that PyTorch left to the reader: both flip
-    /// signs, which are the top bits of floats.
+    /// Carries out the conjugation and negation that PyTorch left to the reader. Of floats both
+    /// flip signs, which are the top bits; integers become their two's complement.
+    ///
+    /// PyTorch's own kernels do the same, but for zeros and NaN of `complex128`: these they
+    /// subtract from 0, some of them, depending on the processor and the number of elements.
     fn settle(self, bytes: &mut [u8]) -> Result<(), Error> {
         if !self.is_lazy() {
             return Ok(());
         }
         let (dtype, width) = (self.dtype(), self.dtype().component_width());
-        let pairs = dtype.class() == Class::Complex;
-        if !pairs && (self.conj || dtype.class() != Class::Float || width < 2) {
-            let what = format!("a lazily negated or conjugated tensor of {dtype}");
-            return Err(self.fault(Fault::Unsupported(what.into())));
-        }
         let width = usize::try_from(width).unwrap_or(1);
+        match dtype.class() {
+            Class::Int if !self.conj && !dtype.is_quantized() => {
+                bytes.chunks_exact_mut(width).for_each(negate);
+                return Ok(());
+            }
+            Class::Complex => {}
+            Class::Float if !self.conj && width > 1 => {}
+            _ => {
+                let what = format!("a lazily negated or conjugated tensor of {dtype}");
+                return Err(self.fault(Fault::Unsupported(what.into())));
+            }
+        }
+        let pairs = dtype.class() == Class::Complex;
         for (index, component) in bytes.chunks_exact_mut(width).enumerate() {
             let imaginary = pairs && index % 2 == 1;
             if let Some(top) = component.last_mut().filter(|_| self.neg != (self.conj && imaginary))
@@ -260,13 +372,111 @@ impl<'file> TensorRef<'file> {
         if self.nbytes() <= self.backing().nbytes() {
             return Ok(());
         }
-        let limits = self.checkpoint.limits();
-        let admitted = limits.admit(crate::Limit::Materialised, self.nbytes());
+        self.materialise(self.nbytes())
+    }
+
+    /// Whether so many bytes may be made of it.
+    pub(crate) fn materialise(self, nbytes: u64) -> Result<(), Error> {
+        let admitted = self.checkpoint.limits().admit(crate::Limit::Materialised, nbytes);
         admitted.map_err(|why| Error::from(why).in_tensor(self.name))
     }
 
-    fn fault(self, fault: Fault) -> Error {
+    pub(crate) fn fault(self, fault: Fault) -> Error {
         Error::fault(fault, None).in_tensor(self.name)
+    }
+}
+
+/// The two's complement of a little-endian integer.
+fn negate(bytes: &mut [u8]) {
+    let mut carry = true;
+    for byte in bytes {
+        let (sum, over) = (!*byte).overflowing_add(u8::from(carry));
+        (*byte, carry) = (sum, over);
+    }
+}
+
+impl Checkpoint {
+    /// The means to read one of its tensors, and what errors call it.
+    #[must_use]
+    pub const fn named<'file>(
+        &'file self,
+        name: &'file str,
+        tensor: &'file Tensor,
+    ) -> TensorRef<'file> {
+        TensorRef::new(self, name, tensor)
+    }
+
+    /// The device that one of its tensors was saved from, as `torch.device` prints it.
+    #[must_use]
+    pub fn device_of<'tensor>(&'tensor self, tensor: &'tensor Tensor) -> &'tensor str {
+        match (tensor.storage(), tensor.body.as_deref()) {
+            (_, Some(Body::Meta)) => "meta",
+            (_, Some(Body::Wrapper(wrapper))) => &wrapper.device,
+            (_, Some(Body::Device(device))) => device,
+            (Some(storage), _) => self.storages().get(storage).device(),
+            (None, Some(Body::Split(split))) => {
+                let storage = split.parts.last().and_then(|(_, part)| part.storage());
+                storage.map_or("cpu", |storage| self.storages().get(storage).device())
+            }
+            (None, _) => "cpu",
+        }
+    }
+}
+
+/// The elements of a tensor, one after the other.
+#[derive(Debug)]
+pub struct Elements<'file, T> {
+    tensor: TensorRef<'file>,
+    region: Option<Region>,
+    /// The element that the buffer does not hold yet.
+    next: u64,
+    buffer: Vec<T>,
+    at: usize,
+}
+
+/// Bytes that the iterator reads at a time.
+const READ_AHEAD: usize = 64 << 10;
+
+impl<T: Element> Elements<'_, T> {
+    fn refill(&mut self) -> Result<(), Error> {
+        let tensor = self.tensor;
+        let left = tensor.cells().saturating_sub(self.next);
+        let count = tensor.cells_in(READ_AHEAD).min(left);
+        self.buffer.resize(usize::try_from(count).unwrap_or(0), T::zeroed());
+        self.at = 0;
+        tensor.fill_from(
+            self.region.as_ref(),
+            self.next,
+            bytemuck::cast_slice_mut(&mut self.buffer),
+        )?;
+        if cfg!(target_endian = "big") {
+            tensor.swap(bytemuck::cast_slice_mut(&mut self.buffer));
+        }
+        self.next = self.next.saturating_add(count);
+        Ok(())
+    }
+}
+
+impl<T: Element> Iterator for Elements<'_, T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let empty = self.at >= self.buffer.len() && self.next < self.tensor.cells();
+        if empty && let Err(why) = self.refill() {
+            self.buffer.clear();
+            self.next = self.tensor.cells();
+            return Some(Err(why));
+        }
+        let element = *self.buffer.get(self.at)?;
+        self.at = self.at.saturating_add(1);
+        Some(Ok(element))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let unread = usize::try_from(self.tensor.cells().saturating_sub(self.next));
+        let left = self.buffer.len().saturating_sub(self.at);
+        let all = unread.ok().and_then(|unread| unread.checked_add(left));
+        (0, all)
     }
 }
 

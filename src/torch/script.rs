@@ -16,7 +16,7 @@ use super::checkpoint::Options;
 use super::error::Error;
 use super::module::Module;
 use super::open::{self, Opened};
-use super::part::Names;
+use super::origin::Names;
 use crate::base::{Budget, Source};
 use crate::pickle::{GraphBuilder, Items, NodeId, Object, Value};
 

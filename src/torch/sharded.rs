@@ -16,8 +16,8 @@ use super::checkpoint::Options;
 use super::error::{Error, Fault, Kind};
 use super::folder::Folder;
 use super::open::{self, Opened};
+use super::origin::{Layout, Origin};
 use super::package::unreadable;
-use super::part::{Layout, Part};
 use super::sniff::Container;
 use super::storage::StandIns;
 use crate::base::{Budget, Source};
@@ -105,7 +105,7 @@ fn merge(
 ) -> Result<Opened, Error> {
     let mut stand_ins = StandIns::new();
     // The index itself comes first: it has no objects.
-    let mut parts = vec![Part::new(Arc::clone(index), Layout::Nothing, 0..0)];
+    let mut parts = vec![Origin::new(Arc::clone(index), Layout::Nothing, 0..0)];
     let mut steps = Budget::new(budget.limits().clone());
     let mut build = GraphBuilder::new(budget);
     let mut found: HashMap<&str, Shard> = HashMap::new();

@@ -85,8 +85,15 @@ const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
 
 /// Whether a file begins as those of PyTorch before 1.6 do.
 pub(crate) fn is_legacy(source: &dyn Source) -> std::io::Result<bool> {
-    let len = MAGIC.len() as u64;
-    Ok(source.len() >= len && source.fetch(0, len)? == MAGIC)
+    let head = source.fetch(0, source.len().min(64))?;
+    let mut rest = &head[..];
+    // PROTO, and FRAME since protocol 4.
+    for (opcode, len) in [(0x80, 2), (0x95, 9)] {
+        if rest.first() == Some(&opcode) {
+            rest = rest.get(len..).unwrap_or_default();
+        }
+    }
+    Ok(MAGIC.iter().any(|magic| rest.starts_with(magic)))
 }
 
 /// Whether a file is JSON text, as far as its beginning tells: an object, as indexes are.

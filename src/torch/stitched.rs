@@ -155,7 +155,7 @@ impl Stitched {
             for row in rows.indices.clone() {
                 let Some((place, skip, len)) = rows.clip(row, &wanted) else { continue };
                 let inside = row.saturating_mul(rows.len).saturating_add(skip);
-                let bytes = tensor.elements(inside, len)?;
+                let bytes = tensor.range(inside, len)?;
                 copy(&bytes, place.saturating_mul(width), start, into);
             }
         }

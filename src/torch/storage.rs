@@ -14,6 +14,9 @@ use crate::pickle::{Graph, Items, NodeId, Object, Value};
 pub struct StorageId(u32);
 
 impl StorageId {
+    /// Names no storage.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
     /// Its place in [`Storages::all`].
     #[must_use]
     pub const fn index(self) -> usize {

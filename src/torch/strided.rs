@@ -35,6 +35,27 @@ impl Strided {
         Some(Self { width, offset: bytes(offset)?, dimensions })
     }
 
+    /// Bytes of one element.
+    pub(crate) const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Sizes and strides (bytes), outermost first, as far as they cannot be merged.
+    pub(crate) fn dimensions(&self) -> &[(usize, usize)] {
+        &self.dimensions
+    }
+
+    /// The view with other strides for the dimensions of the given places.
+    pub(crate) fn restepped(&self, steps: impl Iterator<Item = (usize, usize)>) -> Self {
+        let mut view = self.clone();
+        for (place, step) in steps {
+            if let Some((_, old)) = view.dimensions.get_mut(place) {
+                *old = step;
+            }
+        }
+        view
+    }
+
     /// Copies elements in row-major order into `out`, beginning with element `first`, as
     /// many as `out` holds. Elements outside of `from` are left as they are.
     pub(crate) fn copy(&self, from: &[u8], first: usize, out: &mut [u8]) {

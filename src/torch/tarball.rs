@@ -13,7 +13,7 @@ use super::checkpoint::Options;
 use super::error::{Error, Fault, Kind};
 use super::legacy::{self, Pickles};
 use super::open::Opened;
-use super::part::{Layout, Part, Runs};
+use super::origin::{Layout, Origin, Runs};
 use super::sniff::Container;
 use super::spell::{Spelled, SpelledStorage};
 use super::storage::{self, StandIns};
@@ -53,7 +53,7 @@ pub(crate) fn open(
     let graph = pickles(&whole, place, legacy::WINDOW, options, budget).next();
     let graph = graph.map_err(|why| why.in_member("pickle"))?;
     let (graph, stand_ins) = found.stand_in(graph, budget)?;
-    let mut part = Part::new(source, Layout::Runs(found.runs), 0..graph.len());
+    let mut part = Origin::new(source, Layout::Runs(found.runs), 0..graph.len());
     part.pickle = Some("pickle".into());
     let opened = Opened::single(Container::Tar, graph, part);
     Ok(Opened { stand_ins, ..opened })

@@ -1,24 +1,36 @@
-//! Strided tensors: views whose every element is proven to lie in its storage.
+//! Tensors: strided views whose every element is proven to lie in its storage, and what is
+//! made of several of them.
+
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::DType;
-use super::error::Fault;
+use super::cast::Real;
+use super::error::{Error, Fault};
+use super::layout::{Body, Layout, Split};
+use super::quantized::Quantizer;
 use super::storage::StorageId;
-use crate::pickle::NodeId;
+use crate::pickle::{NodeId, Object, Value};
 
-/// A strided view of a storage. One that exists lies inside its storage.
+/// A tensor: a strided view of a storage, or several of them that belong together. A view that
+/// exists lies inside its storage.
 ///
 /// Source: PyTorch `at::detail::computeStorageNbytes` for the bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "PyTorch's flags, each independent")]
 pub struct Tensor {
-    storage: StorageId,
+    storage: Option<StorageId>,
     dtype: DType,
     shape: Box<[u64]>,
     stride: Box<[u64]>,
     offset: u64,
     numel: u64,
+    /// What it has beyond a plain view.
+    pub(crate) body: Option<Box<Body>>,
     pub(crate) requires_grad: bool,
     pub(crate) is_parameter: bool,
+    pub(crate) is_buffer: bool,
     pub(crate) conj: bool,
     pub(crate) neg: bool,
     pub(crate) node: NodeId,
@@ -44,36 +56,115 @@ impl Tensor {
         view: Geometry,
         node: NodeId,
     ) -> Result<Self, Fault> {
+        let mut tensor = Self::without_data(dtype, view, node)?;
+        tensor.storage = Some(on);
+        let needs = reach(tensor.offset, &tensor.shape, &tensor.stride)?;
+        let has = nbytes.checked_div(dtype.width()).unwrap_or(0);
+        if needs > has {
+            return Err(Fault::OutOfStorage { needs, has });
+        }
+        Ok(tensor)
+    }
+
+    /// As [`new`](Self::new), for integers with what they stand for. Sizes of types with several
+    /// values in a byte count values.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or [`Fault::Unsupported`] for a view of packed values that is not
+    /// contiguous, which PyTorch does not make.
+    pub(crate) fn quantized(
+        on: StorageId,
+        nbytes: u64,
+        dtype: DType,
+        view: Geometry,
+        quantizer: Quantizer,
+        node: NodeId,
+    ) -> Result<Self, Fault> {
+        let mut tensor = if dtype.values_per_byte() == 1 {
+            Self::new(on, nbytes, dtype, view, node)?
+        } else {
+            Self { storage: Some(on), ..Self::without_data(dtype, view, node)? }
+        };
+        tensor.body = Some(Box::new(Body::Quantized(quantizer)));
+        if tensor.is_packed() {
+            if tensor.offset != 0 || !tensor.is_contiguous() {
+                let what = format!("a view of {dtype} that is not contiguous");
+                return Err(Fault::Unsupported(what.into()));
+            }
+            let (needs, has) = (tensor.nbytes(), nbytes);
+            if needs > has {
+                return Err(Fault::OutOfStorage { needs, has });
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// Whether its sizes count values of which several are in a byte.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.layout() == Layout::Quantized && self.dtype.values_per_byte() > 1
+    }
+
+    /// A tensor that has sizes but no data of its own.
+    ///
+    /// # Errors
+    /// [`Fault::Rank`] or [`Fault::Overflow`].
+    pub(crate) fn without_data(dtype: DType, view: Geometry, node: NodeId) -> Result<Self, Fault> {
         let Geometry { offset, shape, stride } = view;
         if shape.len() != stride.len() {
             return Err(Fault::Rank { shape: shape.len(), stride: stride.len() });
         }
         let numel = product(&shape)?;
         numel.checked_mul(dtype.width()).ok_or(Fault::Overflow)?;
-        let needs = reach(offset, &shape, &stride)?;
-        let has = nbytes.checked_div(dtype.width()).unwrap_or(0);
-        if needs > has {
-            return Err(Fault::OutOfStorage { needs, has });
-        }
         Ok(Self {
-            storage: on,
+            storage: None,
             dtype,
             shape: shape.into(),
             stride: stride.into(),
             offset,
             numel,
+            body: None,
             requires_grad: false,
             is_parameter: false,
+            is_buffer: false,
             conj: false,
             neg: false,
             node,
         })
     }
 
-    /// The storage it is a view of.
+    /// The tensor of no dimensions that `torch.tensor` makes of a Python number; none of another
+    /// object.
+    pub(crate) fn of_number(object: Object) -> Option<Self> {
+        let (dtype, bytes) = match object.value() {
+            Value::Float(value) => {
+                (DType::Float32, Bytes::copy_from_slice(&f32::of_f64(value).to_le_bytes()))
+            }
+            Value::Int(value) => (DType::Int64, Bytes::copy_from_slice(&value.to_le_bytes())),
+            _ => return None,
+        };
+        let view = Geometry { offset: 0, shape: Vec::new(), stride: Vec::new() };
+        let tensor = Self::without_data(dtype, view, object.id()).ok()?;
+        Some(Self { body: Some(Box::new(Body::Inline(bytes))), ..tensor })
+    }
+
+    /// Its elements, if they lie in no storage.
+    pub(crate) fn inline(&self) -> Option<&Bytes> {
+        match self.body.as_deref() {
+            Some(Body::Inline(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The storage it is a view of; none if it is made of other tensors or has no data.
     #[must_use]
-    pub const fn storage(&self) -> StorageId {
+    pub const fn storage(&self) -> Option<StorageId> {
         self.storage
+    }
+
+    /// How its elements are kept.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.body.as_ref().map_or(Layout::Strided, |body| body.layout())
     }
 
     /// The type of its elements.
@@ -82,7 +173,8 @@ impl Tensor {
         self.dtype
     }
 
-    /// Its sizes (elements), one a dimension; empty for a single number.
+    /// Its sizes (elements), one a dimension; empty for a single number. Of a nested tensor,
+    /// only how many tensors it holds.
     #[must_use]
     pub fn shape(&self) -> &[u64] {
         &self.shape
@@ -100,16 +192,32 @@ impl Tensor {
         self.offset
     }
 
-    /// How many elements it has.
+    /// How many elements it has; of a nested tensor, how many its buffer has.
     #[must_use]
-    pub const fn numel(&self) -> u64 {
-        self.numel
+    pub fn numel(&self) -> u64 {
+        match &self.body.as_deref() {
+            Some(Body::Split(Split { layout: Layout::Nested, parts, .. })) => {
+                parts.first().map_or(0, |(_, values)| values.numel())
+            }
+            _ => self.numel,
+        }
     }
 
-    /// Bytes of its elements, each counted once. Cannot overflow: `new` has checked.
+    /// Bytes of its elements, those of a layout of several parts together. What several views
+    /// share or repeat counts for each.
     #[must_use]
-    pub const fn nbytes(&self) -> u64 {
-        self.numel.saturating_mul(self.dtype.width())
+    pub fn nbytes(&self) -> u64 {
+        match &self.body {
+            Some(body) if body.is_split() => body.nbytes(),
+            // Cannot overflow: `new` has checked.
+            _ if self.is_packed() => self.numel.div_ceil(self.dtype.values_per_byte()),
+            _ => self.numel.saturating_mul(self.dtype.width()),
+        }
+    }
+
+    /// Elements as they are stored: bytes for the packed quantized types.
+    pub(crate) fn cells(&self) -> u64 {
+        self.nbytes().checked_div(self.dtype.width()).unwrap_or(0)
     }
 
     /// Whether PyTorch would compute gradients for it.
@@ -124,6 +232,12 @@ impl Tensor {
         self.is_parameter
     }
 
+    /// Whether it was registered as a buffer by `torch.nn.Buffer`.
+    #[must_use]
+    pub const fn is_buffer(&self) -> bool {
+        self.is_buffer
+    }
+
     /// Whether its elements lie in row-major order without gaps.
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
@@ -135,6 +249,63 @@ impl Tensor {
                 expected = expected.saturating_mul(size);
                 fits
             })
+    }
+
+    /// The elements `range` along dimension `axis`: a view of the same storage. Reading it
+    /// reads no others.
+    ///
+    /// ```
+    /// # let checkpoint = depickle::torch::Checkpoint::open("tests/fixtures/views.pth")?;
+    /// let base = checkpoint.tensor("base")?;
+    /// let part = base.slice(0, 2..5)?;
+    /// assert_eq!(base.part(&part).to_vec::<f32>()?, [2.0, 3.0, 4.0]);
+    /// # Ok::<(), depickle::torch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Fault::Slice`] if there is no such dimension or range; [`Fault::Unsupported`] if the
+    /// layout is none that can be cut.
+    pub fn slice(&self, axis: usize, range: Range<u64>) -> Result<Self, Error> {
+        self.cut(axis, range).map_err(|fault| Error::fault(fault, None))
+    }
+
+    pub(crate) fn cut(&self, axis: usize, range: Range<u64>) -> Result<Self, Fault> {
+        if self.storage.is_none() || self.is_packed() {
+            let what = format!("a slice of a {} tensor of {}", self.layout().name(), self.dtype);
+            return Err(Fault::Unsupported(what.into()));
+        }
+        let (Some(&size), Some(&stride)) = (self.shape.get(axis), self.stride.get(axis)) else {
+            return Err(Fault::Slice { axis, range, size: None });
+        };
+        if range.start > range.end || range.end > size {
+            return Err(Fault::Slice { axis, range, size: Some(size) });
+        }
+        let mut cut = self.clone();
+        if let Some(size) = cut.shape.get_mut(axis) {
+            *size = range.end.saturating_sub(range.start);
+        }
+        cut.numel = product(&cut.shape)?;
+        // Of an empty view strides mean nothing, and may be of any size.
+        if cut.numel > 0 {
+            let skip = range.start.checked_mul(stride).ok_or(Fault::Overflow)?;
+            cut.offset = cut.offset.checked_add(skip).ok_or(Fault::Overflow)?;
+        }
+        if let Some(body) = &mut cut.body {
+            body.cut(axis, range)?;
+        }
+        Ok(cut)
+    }
+
+    /// The same elements as those of another type of the same width.
+    pub(crate) fn reinterpreted(&self, dtype: DType) -> Self {
+        let mut tensor = Self { dtype, body: None, requires_grad: false, ..self.clone() };
+        (tensor.is_parameter, tensor.is_buffer) = (false, false);
+        if self.is_packed() {
+            // Packed elements are contiguous: their bytes lie in one row.
+            let bytes = self.nbytes();
+            (tensor.shape, tensor.stride, tensor.numel) = ([bytes].into(), [1].into(), bytes);
+        }
+        tensor
     }
 
     /// Whether its elements must be conjugated or negated when read.
@@ -197,5 +368,27 @@ mod tests {
         assert!(!tensor(0, &[3, 2], &[1, 3], 24).unwrap().is_contiguous());
         assert!(!tensor(0, &[2], &[0], 24).unwrap().is_contiguous());
         assert!(tensor(0, &[], &[], 4).unwrap().is_contiguous());
+    }
+
+    #[test]
+    fn slices_are_views() {
+        let grid = tensor(1, &[4, 6], &[6, 1], 100).unwrap();
+        let rows = grid.slice(0, 1..3).unwrap();
+        assert_eq!(
+            (rows.shape(), rows.stride(), rows.storage_offset()),
+            (&[2, 6][..], &[6, 1][..], 7)
+        );
+        let inner = rows.slice(1, 2..4).unwrap();
+        assert_eq!((inner.shape(), inner.storage_offset(), inner.numel()), (&[2, 2][..], 9, 4));
+        assert_eq!(inner.slice(1, 2..2).unwrap().numel(), 0);
+        for (axis, range) in [(0, 0..5), (2, 0..0), (1, Range { start: 3, end: 2 })] {
+            assert!(
+                grid.cut(axis, range.clone()).is_err_and(|why| matches!(why, Fault::Slice { .. }))
+            );
+        }
+        let bomb = tensor(0, &[1 << 40], &[0], 4).unwrap();
+        assert_eq!(bomb.slice(0, (1 << 39)..(1 << 40)).unwrap().numel(), 1 << 39);
+        let empty = tensor(0, &[0, 3], &[u64::MAX, u64::MAX], 0).unwrap();
+        assert_eq!(empty.slice(1, 2..3).unwrap().numel(), 0);
     }
 }

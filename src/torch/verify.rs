@@ -7,7 +7,7 @@ use super::archive::Archive;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::list::Scope;
-use super::part::{Layout, Part};
+use super::origin::{Layout, Origin};
 use crate::base::Budget;
 use crate::container::Finding;
 
@@ -82,7 +82,7 @@ impl Checkpoint {
             found.add(Problem::Finding(finding.clone()), &mut budget)?;
         }
         let mut last: Option<&Arc<Archive>> = None;
-        for part in self.parts() {
+        for part in self.origins() {
             match part.archive() {
                 Some(archive) if last.is_none_or(|last| !Arc::ptr_eq(last, archive)) => {
                     self.members(part, archive, &mut found, &mut budget)?;
@@ -114,7 +114,7 @@ impl Checkpoint {
     /// Compares the checksums of an archive's members.
     fn members(
         &self,
-        part: &Part,
+        part: &Origin,
         archive: &Archive,
         found: &mut Verification,
         budget: &mut Budget,

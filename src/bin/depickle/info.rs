@@ -129,7 +129,9 @@ impl Facts {
                 self.trainable = self.trainable.saturating_add(trainable);
                 add(&mut self.dtypes, tensor.dtype().name());
                 add(&mut self.devices, tensor.device().to_owned());
-                views.entry(tensor.storage()).or_default().insert(entry.object());
+                if let Some(storage) = tensor.storage() {
+                    views.entry(storage).or_default().insert(entry.object());
+                }
             }
         }
         self.shared = views.values().filter(|views| views.len() > 1).count();

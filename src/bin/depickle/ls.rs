@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use depickle::torch::{Checkpoint, Entry, Error, Scope, TensorRef};
+use depickle::torch::{Checkpoint, Entry, Error, Layout, Scope, TensorRef};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::args::{Ls, Sort};
 use crate::input::label;
 use crate::output::{self, Answer, Failure, Form, Part, Table, count, human, printable};
 use crate::progress::Progress;
+use crate::tensor::Shown;
 
 pub(crate) fn run(args: &Ls) -> Result<Answer, Failure> {
     let form = Form::new(args.json, args.jsonl);
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Ls) -> Result<Answer, Failure> {
 struct Row<'file> {
     name: &'file str,
     entry: &'file Entry,
-    found: Result<(TensorRef<'file>, Option<String>), Error>,
+    found: Result<Shown<'file>, Error>,
 }
 
 /// What was asked for, in the order asked for.
@@ -58,10 +58,8 @@ fn rows<'file>(
     let mut rows: Vec<Row> = named
         .into_iter()
         .map(|(name, entry)| {
-            let found = entry.on(checkpoint).and_then(|tensor| {
-                let sha256 = args.sha256.then(|| hash(tensor, &progress)).transpose()?;
-                Ok((tensor, sha256))
-            });
+            let hashing = args.sha256.then_some(&progress);
+            let found = entry.on(checkpoint).and_then(|tensor| Shown::new(tensor, hashing));
             Row { name, entry, found }
         })
         .collect();
@@ -73,29 +71,9 @@ fn rows<'file>(
     rows
 }
 
-/// SHA-256 of the contiguous, row-major, little-endian bytes.
-fn hash(tensor: TensorRef, progress: &Progress) -> Result<String, Error> {
-    let mut hasher = Sha256::new();
-    tensor.for_each_chunk(|chunk| {
-        hasher.update(chunk);
-        progress.advance(chunk.len());
-        Ok::<(), Error>(())
-    })?;
-    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
-}
-
 impl Row<'_> {
     fn json(&self) -> Option<Value> {
-        let (tensor, sha256) = self.found.as_ref().ok()?;
-        let mut json = crate::tensor::json(self.name, *tensor, self.entry.role());
-        if let (Some(sha256), Some(fields)) = (sha256, json.as_object_mut()) {
-            fields.insert("sha256".into(), json!(sha256));
-        }
-        Some(json)
+        Some(self.found.as_ref().ok()?.json(self.name, self.entry.role()))
     }
 
     fn unreadable_json(&self) -> Option<Value> {
@@ -106,29 +84,59 @@ impl Row<'_> {
 
     fn cells(&self, args: &Ls) -> Vec<String> {
         let name = printable(self.name);
-        let Ok((tensor, sha256)) = &self.found else {
+        let Ok(Shown { tensor, sha256, .. }) = &self.found else {
             return vec![name, "unreadable".to_owned()];
         };
         let role = self.entry.role().map_or("-", |role| role.name());
-        let mut cells = vec![
-            name,
-            tensor.dtype().to_string(),
-            crate::tensor::list(tensor.shape()),
-            human(tensor.nbytes()),
-        ];
-        if args.long {
-            cells.extend([
-                crate::tensor::list(tensor.stride()),
-                tensor.storage_offset().to_string(),
-                printable(tensor.backing().key()),
-                printable(tensor.device()),
-                role.to_owned(),
-                if tensor.requires_grad() { "grad" } else { "-" }.to_owned(),
-            ]);
-        }
-        cells.extend(sha256.clone());
-        cells
+        cells(args, name, *tensor, role, sha256.as_deref())
     }
+
+    /// With `--long`, a row for each part.
+    fn parts(&self, args: &Ls) -> Vec<Vec<String>> {
+        let Ok(shown) = &self.found else { return Vec::new() };
+        let rows = shown.parts.iter().filter(|_| args.long).map(|part| {
+            let name = printable(&format!("{}.{}", self.name, part.part.name));
+            match &part.part.tensor {
+                Ok(view) => {
+                    cells(args, name, shown.tensor.part(view), "part", part.sha256.as_deref())
+                }
+                Err(_) => vec![name, "unreadable".to_owned()],
+            }
+        });
+        rows.collect()
+    }
+}
+
+fn cells(
+    args: &Ls,
+    name: String,
+    tensor: TensorRef,
+    role: &str,
+    sha256: Option<&str>,
+) -> Vec<String> {
+    let mut cells = vec![
+        name,
+        crate::tensor::kind(&tensor),
+        crate::tensor::shape(&tensor),
+        human(tensor.nbytes()),
+    ];
+    if args.long {
+        let own = tensor.storage().is_some() || tensor.layout() == Layout::Meta;
+        let or_dash = |text: String| if own { text } else { "-".to_owned() };
+        cells.extend([
+            or_dash(crate::tensor::list(tensor.stride())),
+            or_dash(tensor.storage_offset().to_string()),
+            match tensor.storage() {
+                Some(_) => printable(tensor.backing().key()),
+                None => "-".to_owned(),
+            },
+            printable(tensor.device()),
+            role.to_owned(),
+            if tensor.requires_grad() { "grad" } else { "-" }.to_owned(),
+        ]);
+    }
+    cells.extend(args.sha256.then(|| sha256.unwrap_or("-").to_owned()));
+    cells
 }
 
 fn text(args: &Ls, rows: &[Row]) -> String {
@@ -141,11 +149,13 @@ fn text(args: &Ls, rows: &[Row]) -> String {
     }
     for row in rows {
         table.row(row.cells(args));
+        row.parts(args).into_iter().for_each(|cells| table.row(cells));
     }
     let mut text = table.to_string();
     if args.total {
         let tensors = rows.iter().filter_map(|row| row.found.as_ref().ok());
-        let (numel, bytes) = tensors.fold((0_u64, 0_u64), |(numel, bytes), (tensor, _)| {
+        let (numel, bytes) = tensors.fold((0_u64, 0_u64), |(numel, bytes), shown| {
+            let tensor = &shown.tensor;
             (numel.saturating_add(tensor.numel()), bytes.saturating_add(tensor.nbytes()))
         });
         let (len, numel, bytes) = (count(rows.len() as u64), count(numel), human(bytes));

@@ -40,7 +40,9 @@ impl Tensors<'_> {
             return Some(match found {
                 Ok(tensor) => {
                     let what = if tensor.is_parameter() { "Parameter" } else { "Tensor" };
-                    format!("{what}({}, {})", tensor.dtype(), crate::tensor::list(tensor.shape()))
+                    let (kind, shape) =
+                        (crate::tensor::kind(&tensor), crate::tensor::shape(&tensor));
+                    format!("{what}({kind}, {shape})")
                 }
                 Err(why) => printable(&format!("<unreadable tensor: {why}>")),
             });
@@ -57,9 +59,7 @@ impl<'graph> Known<'graph> for Tensors<'_> {
         }
         if let Some(found) = self.0.view(object) {
             let tensor = match found {
-                Ok(tensor) => {
-                    crate::tensor::fields(&tensor, self.0.storages().get(tensor.storage()))
-                }
+                Ok(tensor) => crate::tensor::value(self.0, &tensor),
                 Err(why) => {
                     json!({ "error": why.to_string(), "offset": why.offset().map(|at| at.0) })
                 }

@@ -139,8 +139,7 @@ impl<'file> Writer<'file> {
     fn tensor(&mut self, object: Object<'file>) -> Result<(), Error> {
         match self.checkpoint.view(object) {
             Some(Ok(tensor)) => {
-                let storage = self.checkpoint.storages().get(tensor.storage());
-                let text = crate::tensor::fields(&tensor, storage).to_string();
+                let text = crate::tensor::value(self.checkpoint, &tensor).to_string();
                 self.put(&text);
                 Ok(())
             }

@@ -18,7 +18,7 @@ use crate::base::{FileOffset, Source};
 use crate::container::{Extent, Member, Method};
 
 /// One of them.
-pub(crate) struct Part {
+pub(crate) struct Origin {
     pub source: Arc<dyn Source>,
     /// The file, where it is not the one that was opened.
     pub path: Option<Arc<Path>>,
@@ -74,7 +74,7 @@ pub(crate) enum Place<'part> {
     Stitched(&'part Stitched),
 }
 
-impl Part {
+impl Origin {
     pub(crate) fn new(source: Arc<dyn Source>, layout: Layout, objects: Range<usize>) -> Self {
         Self {
             source,
@@ -156,8 +156,8 @@ impl Part {
     }
 }
 
-impl fmt::Debug for Part {
+impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part").field("pickle", &self.pickle).finish_non_exhaustive()
+        f.debug_struct("Origin").field("pickle", &self.pickle).finish_non_exhaustive()
     }
 }

@@ -7,5 +7,7 @@ pub mod meaning;
 pub(crate) mod names;
 pub mod policy;
 pub mod repr;
+#[cfg(feature = "serde")]
+pub mod serde;
 pub mod show;
 pub mod whitelist;

@@ -55,16 +55,16 @@ fn wrong_types_and_values() {
     );
     says(
         &layers("UNICODE name / UNICODE a / UNICODE size / BININT2 300"),
-        "invalid value: integer `300`, expected u8 at ['layers'][0]['size'], byte 32 (0x20)",
+        "invalid value: integer `300`, expected u8 at ['layers'][0]['size'], byte 29 (0x1d)",
         "['layers'][0]['size']",
-        Some(32),
+        Some(29),
         malformed,
     );
     says(
         &layers("UNICODE name / UNICODE a"),
-        "missing field `size` at ['layers'][0], byte 19 (0x13)",
+        "missing field `size` at ['layers'][0], byte 20 (0x14)",
         "['layers'][0]",
-        Some(19),
+        Some(20),
         Category::Missing,
     );
     says(
@@ -77,9 +77,9 @@ fn wrong_types_and_values() {
     // The number of a field is not its name.
     says(
         &layers("BININT1 0 / UNICODE a / BININT1 1 / BININT1 2"),
-        "invalid type: integer `0`, expected field identifier at ['layers'][0].keys()[0], byte 18 (0x12)",
+        "invalid type: integer `0`, expected field identifier at ['layers'][0].keys()[0], byte 20 (0x14)",
         "['layers'][0].keys()[0]",
-        Some(18),
+        Some(20),
         malformed,
     );
     let attribute = fail::<Layer>(
@@ -110,7 +110,7 @@ fn wrong_types_and_values() {
 #[test]
 fn integers_out_of_range() {
     let text = |why: pickle::Error| why.to_string();
-    let two_to_the_64 = "LONG1 \"\\0\\0\\0\\0\\0\\0\\0\\0\\x01\"";
+    let two_to_the_64 = "LONG 18446744073709551616";
     let expected =
         "invalid type: integer `18446744073709551616` as u128, expected u64 at byte 0 (0x0)";
     assert_eq!(text(fail::<u64>(two_to_the_64)), expected);

@@ -195,7 +195,8 @@ fn plain_data_spends_nothing() {
     for protocol in 0..=5 {
         let options = SerOptions::default().protocol(protocol);
         let written = pickle::to_vec_with(&value, &options).unwrap();
-        let read = pickle::from_slice_with(&written, &few_visits(0));
+        let read: Result<Vec<(u32, Vec<u32>, String)>, _> =
+            pickle::from_slice_with(&written, &few_visits(0));
         assert_eq!(value, read.unwrap(), "protocol {protocol}");
     }
 }

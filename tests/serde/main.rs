@@ -8,6 +8,12 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::items_after_statements,
+    clippy::type_complexity,
+    clippy::zero_sized_map_values,
+    reason = "types of tests stand where they are used"
+)]
 
 mod errors;
 mod hostile;
@@ -15,6 +21,8 @@ mod peers;
 mod python;
 mod random;
 mod round_trip;
+#[path = "../streams/mod.rs"]
+mod streams;
 
 use std::fmt::Debug;
 

@@ -189,7 +189,7 @@ fn check(name: &str, values: Values) {
     let namespace = Namespace { lr: 0.5, layers: vec!["a".into()], resume: None };
     assert_eq!(values.namespace, namespace);
     assert_eq!(values.old, sized("old", 1));
-    let slots = !name.ends_with("-0.pkl") && !name.ends_with("-1.pkl") || name.contains("3.11");
+    let slots = !name.ends_with("-0.pkl") && !name.ends_with("-1.pkl");
     assert_eq!(values.slots, slots.then(|| sized("slots", 2)), "{name}");
     assert_eq!(values.named, sized("named", 4));
     assert_eq!(values.tags, ["p", "q"]);
@@ -200,8 +200,8 @@ fn check(name: &str, values: Values) {
     let both = Both { name: "both".into(), size: 3, more: vec![true] };
     assert_eq!(values.both, slots.then_some(both));
     let new = !name.contains("python2");
-    assert_eq!(values.bytes.as_deref(), new.then_some(&b"\x00\xff\n"[..]));
-    assert_eq!(values.empty_bytes.as_deref(), new.then_some(&b""[..]));
+    assert_eq!(values.bytes, new.then(|| ByteBuf::from(b"\x00\xff\n")));
+    assert_eq!(values.empty_bytes, new.then(ByteBuf::new));
     let inner = Data { name: "inner".into(), size: 8, inner: None };
     let data = Data { name: "outer".into(), size: 7, inner: Some(inner.into()) };
     assert_eq!(values.data, new.then_some(data));

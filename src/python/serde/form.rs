@@ -149,6 +149,13 @@ fn without_state(recipe: Recipe<'_>) -> Option<Hop<'_>> {
         return (plain || args.is_empty()).then_some(Hop::At(form));
     }
     let global = recipe.callable().as_global()?;
+    if is_builtin(recipe.callable(), b"bytearray") {
+        // Python 2 gives the bytes as a text, each a character.
+        let [text, encoding] = args.array()?;
+        let text = text.as_str().filter(|text| text.chars().all(|char| u32::from(char) < 256))?;
+        let latin1 = matches!(encoding.as_str()?, "latin1" | "latin-1");
+        return latin1.then_some(Hop::At(Form::Latin1(text)));
+    }
     if global.is("collections", "deque") {
         let Some(given) = args.get(0) else { return Some(Hop::At(Form::Items(args))) };
         let unchanged = given.changed() <= recipe.object().offset();

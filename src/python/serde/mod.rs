@@ -339,7 +339,7 @@ pub fn to_vec_with<T: Serialize + ?Sized>(
 /// use depickle::python::serde as pickle;
 ///
 /// let mut file = Vec::new();
-/// assert_eq!(pickle::to_writer(&mut file, "a")?, 16);
+/// assert_eq!(pickle::to_writer(&mut file, "a")?, 15);
 /// assert_eq!(file, b"\x80\x04\x95\x04\0\0\0\0\0\0\0\x8c\x01a.");
 /// # Ok::<(), pickle::Error>(())
 /// ```

@@ -218,8 +218,12 @@ impl<Name: Copy> Names<Name> {
     }
 
     pub(super) fn give<S: Sink<Name = Name>>(&mut self, name: &'static str, sink: &mut S) -> Done {
+        /// So many are compared one by one.
+        const FEW: usize = 16;
+        let is = |(known, _): &(&'static str, Name)| std::ptr::eq(*known, name);
         let at = match self.known.get(self.next) {
-            Some((known, _)) if std::ptr::eq(*known, name) => Some(self.next),
+            Some(known) if is(known) => Some(self.next),
+            _ if self.known.len() <= FEW => self.known.iter().position(is),
             _ => self.by_place.get(&(name.as_ptr().addr(), name.len())).copied(),
         };
         if let Some((at, &(_, place))) = at.and_then(|at| Some((at, self.known.get(at)?))) {

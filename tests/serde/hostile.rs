@@ -200,3 +200,16 @@ fn plain_data_spends_nothing() {
         assert_eq!(value, read.unwrap(), "protocol {protocol}");
     }
 }
+
+#[test]
+fn pickles_in_a_row_share_one_budget() {
+    let tower = ["DUP / TUPLE2"; 8].join(" / "); // 2⁸ paths
+    let one = stream(&format!("UNICODE a / {tower} / STOP"));
+    let read = |count: usize| {
+        let values = pickle::iter::<Value>(one.repeat(count), &few_visits(2000));
+        values.flatten().count()
+    };
+    assert_eq!(read(2), 2);
+    let many = read(100);
+    assert!((2..10).contains(&many), "{many}");
+}

@@ -69,12 +69,8 @@ fn are_different<'graph>(len: usize, mut objects: impl Iterator<Item = Object<'g
 }
 
 impl<'graph, 'run> Context<'graph, 'run> {
-    pub(super) fn new(
-        object: Object<'graph>,
-        options: &DeOptions,
-        budget: &'run mut Budget,
-    ) -> Self {
-        let paid = object.graph().stream_len().max(object.graph().len() as u64);
+    /// `paid`: what may be read for nothing, in steps and in bytes.
+    pub(super) fn new(options: &DeOptions, budget: &'run mut Budget, paid: u64) -> Self {
         Self {
             budget,
             keys: Keys::new(),

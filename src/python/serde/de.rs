@@ -37,7 +37,19 @@ impl<'graph, 'run> Deserializer<'graph, 'run> {
     /// Reads `object`. What is read twice is paid for by `budget`.
     #[must_use]
     pub fn new(object: Object<'graph>, options: &DeOptions, budget: &'run mut Budget) -> Self {
-        Self { context: Context::new(object, options, budget), object }
+        let graph = object.graph();
+        let paid = graph.stream_len().max(graph.len() as u64);
+        Self::paid(object, options, budget, paid)
+    }
+
+    /// As [`new`](Self::new), where the graph was made of `paid` bytes.
+    pub(super) fn paid(
+        object: Object<'graph>,
+        options: &DeOptions,
+        budget: &'run mut Budget,
+        paid: u64,
+    ) -> Self {
+        Self { context: Context::new(options, budget, paid), object }
     }
 
     fn part(&mut self) -> Part<'_, 'graph, 'run> {

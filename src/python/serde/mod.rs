@@ -60,14 +60,14 @@ use std::marker::PhantomData;
 
 use ::serde::de::{Deserialize, DeserializeOwned};
 use ::serde::ser::Serialize;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 pub use de::Deserializer;
 pub use error::{Error, Kind};
 pub use options::{DeOptions, Python2, SerOptions};
 
 use crate::base::{Budget, FileOffset, Limit};
-use crate::pickle::{Encoder, GraphBuilder, NodeId, Object, Plain, run};
+use crate::pickle::{Encoder, Graph, GraphBuilder, NodeId, Object, Plain, run};
 
 /// Reads the one pickle that `bytes` are.
 ///
@@ -120,12 +120,38 @@ pub fn from_bytes<T: DeserializeOwned>(
 ) -> Result<T, Error> {
     let bytes = bytes.into();
     let len = bytes.len() as u64;
-    let (value, end) = first(bytes, FileOffset(0), options)?;
+    let mut budget = Budget::new(options.limits.clone());
+    let (graph, end) = graph(bytes, FileOffset(0), options, &mut budget)?;
+    let value = root(&graph, end, options, &mut budget)?;
     let left = len.saturating_sub(end);
     if left > 0 && !options.trailing {
         return Err(Kind::Trailing(left).into());
     }
     Ok(value)
+}
+
+/// The graph of the first pickle, and where that ends.
+fn graph(
+    bytes: Bytes,
+    base: FileOffset,
+    options: &DeOptions,
+    budget: &mut Budget,
+) -> Result<(Graph, u64), Error> {
+    let outcome = run(bytes, base, options.policy_in_force(), budget);
+    let end = outcome.end?;
+    Ok((outcome.graph, end))
+}
+
+/// Reads the root of a graph that was made of so many bytes.
+fn root<T: DeserializeOwned>(
+    graph: &Graph,
+    bytes: u64,
+    options: &DeOptions,
+    budget: &mut Budget,
+) -> Result<T, Error> {
+    // There is a root where a pickle ended.
+    let root = graph.root().unwrap_or(graph.object(NodeId::NONE));
+    T::deserialize(&mut Deserializer::paid(root, options, budget, bytes))
 }
 
 /// Reads all of `reader`, which is one pickle.
@@ -182,15 +208,19 @@ pub fn from_reader_with<T: DeserializeOwned>(
 /// # Ok::<(), pickle::Error>(())
 /// ```
 pub fn iter<T: DeserializeOwned>(bytes: impl Into<Bytes>, options: &DeOptions) -> Iter<T> {
-    Iter { rest: bytes.into(), at: FileOffset(0), options: options.clone(), of: PhantomData }
+    let budget = Budget::new(options.limits.clone());
+    let (rest, at, options) = (bytes.into(), FileOffset(0), options.clone());
+    Iter { rest, at, options, budget, of: PhantomData }
 }
 
-/// The values of several pickles in one stream; made by [`iter`].
+/// The values of several pickles in one stream; made by [`iter`]. What they unfold to is paid
+/// for by one budget.
 #[derive(Clone, Debug)]
 pub struct Iter<T> {
     rest: Bytes,
     at: FileOffset,
     options: DeOptions,
+    budget: Budget,
     of: PhantomData<fn() -> T>,
 }
 
@@ -201,35 +231,19 @@ impl<T: DeserializeOwned> Iterator for Iter<T> {
         if self.rest.is_empty() {
             return None;
         }
-        let mut budget = Budget::new(self.options.limits.clone());
-        let policy = self.options.policy_in_force();
-        let outcome = run(self.rest.clone(), self.at, policy, &mut budget);
-        let end = match outcome.end {
-            Ok(end) => end,
+        // The graph is dropped before the next is made.
+        let mut one = self.budget.clone();
+        let (graph, end) = match graph(self.rest.clone(), self.at, &self.options, &mut one) {
+            Ok(made) => made,
             Err(why) => {
                 self.rest.clear();
-                return Some(Err(why.into()));
+                return Some(Err(why));
             }
         };
-        let _ = self.rest.split_to(usize::try_from(end).unwrap_or_default().min(self.rest.len()));
+        self.rest.advance(usize::try_from(end).unwrap_or(usize::MAX).min(self.rest.len()));
         self.at = self.at.plus(end);
-        let root = outcome.graph.root()?;
-        Some(from_object_with(root, &self.options, &mut budget))
+        Some(root(&graph, end, &self.options, &mut self.budget))
     }
-}
-
-/// The first pickle, and where it ends.
-fn first<T: DeserializeOwned>(
-    bytes: Bytes,
-    base: FileOffset,
-    options: &DeOptions,
-) -> Result<(T, u64), Error> {
-    let mut budget = Budget::new(options.limits.clone());
-    let outcome = run(bytes, base, options.policy_in_force(), &mut budget);
-    let end = outcome.end?;
-    // There is a root where there is an end.
-    let root = outcome.graph.root().unwrap_or(outcome.graph.object(NodeId::NONE));
-    Ok((from_object_with(root, options, &mut budget)?, end))
 }
 
 /// Reads an object of a graph, such as the arguments in a checkpoint. Texts and bytes can be

@@ -20,6 +20,8 @@ mod trace;
 pub use asm::{AssembleError, assemble};
 pub use decode::Ops;
 pub use dis::{Content, Disassembly, Line, disassemble};
+#[cfg(feature = "serde")]
+pub(crate) use encode::{Container, Open, Plain};
 pub use encode::{EncodeError, EncodeKind, Encoded, Encoder, Rename};
 pub use error::{Error, Kind};
 pub use graph::{

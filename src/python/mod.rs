@@ -7,6 +7,8 @@ pub mod meaning;
 pub mod names;
 pub mod policy;
 pub mod repr;
+#[cfg(feature = "serde")]
+pub mod serde;
 pub mod show;
 pub mod views;
 pub mod whitelist;

@@ -6,11 +6,15 @@ mod atoms;
 mod count;
 mod error;
 mod out;
+#[cfg(feature = "serde")]
+mod plain;
 mod write;
 
 use std::io::Write;
 
 pub use error::{EncodeError, EncodeKind};
+#[cfg(feature = "serde")]
+pub(crate) use plain::{Container, Open, Plain};
 
 use super::graph::{Global, Graph, Made, Make, Node, NodeId, Object};
 use crate::base::Budget;

@@ -180,6 +180,12 @@ impl Graph {
         self.base
     }
 
+    /// How long the stream was that it was read from (bytes).
+    #[cfg(feature = "serde")]
+    pub(crate) const fn stream_len(&self) -> u64 {
+        self.stream.len() as u64
+    }
+
     /// The node of an id, unpacked; none for constants and small integers.
     #[inline]
     pub(crate) fn kind(&self, id: NodeId) -> Option<Node> {

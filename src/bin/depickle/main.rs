@@ -9,7 +9,6 @@ mod progress;
 mod show;
 mod tensor;
 mod tree;
-mod tree_json;
 
 use std::process::ExitCode;
 

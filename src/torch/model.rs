@@ -1,5 +1,6 @@
 //! A whole model of a checkpoint: a module together with the file that holds its tensors.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Deref;
 
@@ -7,12 +8,15 @@ use half::{bf16, f16};
 
 use super::checkpoint::Checkpoint;
 use super::error::{Error, Kind};
-use super::module::{self, Counts, FromGraph, Module, Style, TensorSummary, Tensors, Values};
+use super::module::{
+    self, Counts, FromGraph, Kinds, Module, Remark, StateDict, Style, Tally, TensorSummary,
+    Tensors, Values,
+};
 use super::read::TensorRef;
 use super::tensor::Tensor;
 use super::{DType, Layout};
-use crate::base::Budget;
-use crate::pickle::Object;
+use crate::base::{Budget, Exceeded};
+use crate::pickle::{NodeId, Object};
 
 /// A module of a checkpoint. `Display` prints it as Python's `print(model)`.
 ///
@@ -53,14 +57,13 @@ impl Checkpoint {
     }
 }
 
-impl Model<'_> {
+impl<'file> Model<'file> {
     /// The text that `print(model)` shows.
     ///
     /// # Errors
     /// [`Kind::Over`] if the text takes more memory or steps than the limits grant.
     pub fn print(self, style: Style) -> Result<String, Error> {
-        let printed = module::print(self.module, style, self.checkpoint, &mut self.budget());
-        printed.map_err(|why| self.checkpoint.locate(self.module.id(), why.into()))
+        self.of(module::print(self.module, style, self.checkpoint, &mut self.budget()))
     }
 
     /// How many parameters it has, tied ones once.
@@ -68,8 +71,72 @@ impl Model<'_> {
     /// # Errors
     /// As [`print`](Self::print).
     pub fn counts(self) -> Result<Counts, Error> {
-        let counts = module::counts(self.module, self.checkpoint, &mut self.budget());
-        counts.map_err(|why| self.checkpoint.locate(self.module.id(), why.into()))
+        self.of(module::counts(self.module, self.checkpoint, &mut self.budget()))
+    }
+
+    /// As [`print`](Self::print), with what `remark` says of each module; see
+    /// [`module::print_with`].
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn print_with(self, style: Style, remark: Remark<'_, 'file>) -> Result<String, Error> {
+        let budget = &mut self.budget();
+        self.of(module::print_with(self.module, style, self.checkpoint, remark, budget))
+    }
+
+    /// Parameters, buffers and bytes of every module in it.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn tallies(self) -> Result<HashMap<NodeId, Tally>, Error> {
+        self.of(module::tallies(self.module, self.checkpoint, &mut self.budget()))
+    }
+
+    /// Its parameters and buffers by dtype and device.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn kinds(self) -> Result<BTreeMap<(String, String), Kinds>, Error> {
+        self.of(module::kinds(self.module, self.checkpoint, &mut self.budget()))
+    }
+
+    /// Every module in it once, as `named_modules()` of PyTorch.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn named_modules(self) -> Result<Vec<(String, Self)>, Error> {
+        let found = self.of(module::named_modules(self.module, &mut self.budget()))?;
+        let model = |module| Self { checkpoint: self.checkpoint, module };
+        Ok(found.into_iter().map(|(name, module)| (name, model(module))).collect())
+    }
+
+    /// Every parameter in it once, as `named_parameters()` of PyTorch;
+    /// [`Checkpoint::view`] makes tensors of them.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn named_parameters(self) -> Result<Vec<(String, Object<'file>)>, Error> {
+        self.of(module::named_parameters(self.module, &mut self.budget()))
+    }
+
+    /// Every buffer in it once, as `named_buffers()` of PyTorch.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn named_buffers(self) -> Result<Vec<(String, Object<'file>)>, Error> {
+        self.of(module::named_buffers(self.module, &mut self.budget()))
+    }
+
+    /// What `state_dict()` of PyTorch holds, and what only code could say of it.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn state_dict(self) -> Result<StateDict<'file>, Error> {
+        self.of(module::state_dict(self.module, &mut self.budget()))
+    }
+
+    fn of<T>(self, found: Result<T, Exceeded>) -> Result<T, Error> {
+        found.map_err(|why| self.checkpoint.locate(self.module.id(), why.into()))
     }
 
     fn budget(self) -> Budget {

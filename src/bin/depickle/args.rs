@@ -123,15 +123,30 @@ pub(crate) enum Sort {
 }
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
 pub(crate) struct Tree {
     /// A file; `-` is standard input.
     pub file: PathBuf,
     /// Levels of modules to show below the root.
     #[arg(long, value_name = "N")]
     pub depth: Option<usize>,
-    /// One JSON document.
+    /// Also each module's parameters and bytes, all below it included; a tensor in several
+    /// places counts once.
+    #[arg(long)]
+    pub params: bool,
+    /// Also the attributes of each module that PyTorch did not put there.
+    #[arg(long)]
+    pub attrs: bool,
+    /// One JSON document, attributes always included.
     #[arg(long)]
     pub json: bool,
+    /// Write a page to look at in a browser, of one file and without network; `-` is standard
+    /// output.
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["json", "depth", "params", "attrs"])]
+    pub html: Option<PathBuf>,
+    /// Replace the page if it is there already.
+    #[arg(long, requires = "html")]
+    pub force: bool,
     #[command(flatten)]
     pub key: Key,
     #[command(flatten)]

@@ -11,7 +11,6 @@ mod progress;
 mod show;
 mod tensor;
 mod tree;
-mod tree_json;
 mod verify;
 
 use std::process::ExitCode;

@@ -35,7 +35,7 @@ pub(crate) struct Tensors<'file>(pub &'file Checkpoint);
 
 impl Tensors<'_> {
     /// A tensor or storage in one line.
-    fn text(&self, object: Object) -> Option<String> {
+    pub(crate) fn text(&self, object: Object) -> Option<String> {
         if let Some(found) = self.0.view(object) {
             return Some(match found {
                 Ok(tensor) => {

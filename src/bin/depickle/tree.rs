@@ -1,87 +1,97 @@
 //! `tree`: the modules of a whole model, or what the names of a state dict imply.
 
+mod data;
+mod html;
+mod json;
+mod names;
+mod text;
+
 use depickle::Budget;
 use depickle::pickle::Object;
-use depickle::python::mapping;
-use depickle::torch::module::Style;
-use depickle::torch::{Checkpoint, Error, List, Scope};
+use depickle::torch::module::find_modules;
+use depickle::torch::{Checkpoint, Error, List, Model, Scope};
 
+use self::names::Names;
 use crate::args::Tree;
 use crate::input::label;
 use crate::output::{self, Answer, Failure, note, printable};
 
 pub(crate) fn run(args: &Tree) -> Result<Answer, Failure> {
     let checkpoint = args.reading.open(&args.file)?;
-    let object = chosen(args, &checkpoint)?;
-    match checkpoint.module_in(object) {
-        Ok(model) if args.json => {
-            let text = crate::tree_json::write(&checkpoint, model, &label(&args.file))?;
+    let object = args.key.object(&checkpoint)?;
+    let chosen = Chosen::of(object, &checkpoint)?;
+    chosen.tell();
+    if let Some(path) = &args.html {
+        return html::write(&checkpoint, object, &chosen, &label(&args.file), path, args.force);
+    }
+    match &chosen {
+        _ if args.json => {
+            let text = json::write(&checkpoint, &chosen, args)?;
             output::stdout(|out| out.write_all(&text))
         }
-        Ok(model) => {
-            let text = model.print(Style::default().with_depth(args.depth))?;
-            output::stdout(|out| writeln!(out, "{}", output::lines(&text)))
-        }
-        Err(not_a_module) => {
-            let list = checkpoint.tensors_in(object, Scope::StateDict)?;
-            if list.is_empty() {
-                return Err(not_a_module.into());
+        Chosen::Modules(models) => output::stdout(|out| {
+            for (name, model) in models {
+                let text = text::print(&checkpoint, *model, args).map_err(std::io::Error::other)?;
+                if models.len() > 1 {
+                    write!(out, "({}): ", printable(name))?;
+                }
+                writeln!(out, "{}", output::lines(&text))?;
             }
-            let text = names(&list, &checkpoint, args.depth);
+            Ok(())
+        }),
+        Chosen::Names(list) => {
+            let text = Names::new(list, args.depth).text(&checkpoint, args.params);
             output::stdout(|out| out.write_all(text.as_bytes()))
         }
     }
 }
 
-/// The object asked for; else the one module that a checkpoint holds, which is said.
-fn chosen<'file>(args: &Tree, checkpoint: &'file Checkpoint) -> Result<Object<'file>, Failure> {
-    let object = args.key.object(checkpoint)?;
-    if args.key.key.is_some() || checkpoint.module_in(object).is_ok() {
-        return Ok(object);
-    }
-    let mut budget = Budget::new(checkpoint.limits().clone());
-    let pairs = mapping::pairs(object, &mut budget).map_err(Error::from)?.unwrap_or_default();
-    let is_module = |pair: &&mapping::Pair<'file>| checkpoint.module_in(pair.1).is_ok();
-    let modules: Vec<_> = pairs.iter().filter(is_module).collect();
-    match modules[..] {
-        [(key, module)] => {
-            let key = printable(key.as_str().unwrap_or("?"));
-            note(&format!("the model at key {key:?} is shown; --key chooses another object"));
-            Ok(*module)
-        }
-        _ => Ok(object),
-    }
+/// What there is to show of an object.
+enum Chosen<'file> {
+    /// It is a module, or holds some: with the paths that lead to them.
+    Modules(Vec<(String, Model<'file>)>),
+    /// It holds tensors by name.
+    Names(List),
 }
 
-/// Levels shown of dotted names; what is below stays one name.
-const LEVELS: usize = 64;
-
-/// The tree that dotted names imply, a level of dots a level of indentation.
-fn names(list: &List, checkpoint: &Checkpoint, depth: Option<usize>) -> String {
-    let levels = depth.map_or(LEVELS, |depth| depth.saturating_add(1).min(LEVELS));
-    let mut out = String::new();
-    let mut open: Vec<&str> = Vec::new();
-    for entry in list {
-        let parts: Vec<&str> = entry.name().splitn(levels, '.').collect();
-        let (leaf, folders) =
-            parts.split_last().map_or(("", &[][..]), |(leaf, rest)| (*leaf, rest));
-        let same = open.iter().zip(folders).take_while(|(a, b)| a == b).count();
-        open.truncate(same);
-        for folder in folders.iter().skip(same) {
-            indent(&mut out, open.len(), &printable(folder));
-            open.push(folder);
-        }
-        let what = match entry.on(checkpoint) {
-            Ok(tensor) => format!("{} {}", tensor.dtype(), crate::tensor::list(tensor.shape())),
-            Err(why) => format!("unreadable: {why}"),
+impl<'file> Chosen<'file> {
+    fn of(object: Object<'file>, checkpoint: &'file Checkpoint) -> Result<Self, Failure> {
+        let not_a_module = match checkpoint.module_in(object) {
+            Ok(model) => return Ok(Self::Modules(vec![(String::new(), model)])),
+            Err(why) => why,
         };
-        indent(&mut out, open.len(), &format!("{}  {}", printable(leaf), printable(&what)));
+        let mut budget = Budget::new(checkpoint.limits().clone());
+        let found = find_modules(object, &mut budget).map_err(Error::from)?;
+        let model = |(path, module): (String, depickle::torch::module::Module<'file>)| {
+            Some((path, checkpoint.module_in(module.object()).ok()?))
+        };
+        let models: Vec<_> = found.into_iter().filter_map(model).collect();
+        let list = checkpoint.tensors_in(object, Scope::StateDict)?;
+        // A loss function among hyper-parameters is not what a file of weights is about.
+        let mut hold_any = list.is_empty();
+        for (_, model) in &models {
+            hold_any = hold_any || !model.state_dict()?.entries.is_empty();
+        }
+        match (models.is_empty() || !hold_any, list.is_empty()) {
+            (false, _) => Ok(Self::Modules(models)),
+            (true, false) => Ok(Self::Names(list)),
+            (true, true) => Err(not_a_module.into()),
+        }
     }
-    out
-}
 
-fn indent(out: &mut String, level: usize, text: &str) {
-    out.extend(std::iter::repeat_n("  ", level));
-    out.push_str(text);
-    out.push('\n');
+    /// Says what was chosen for the user.
+    fn tell(&self) {
+        let Self::Modules(models) = self else { return };
+        match &models[..] {
+            [(path, _)] if path.is_empty() => {}
+            [(path, _)] => {
+                let path = printable(path);
+                note(&format!("the model at key {path:?} is shown; --key chooses another object"));
+            }
+            _ => {
+                let count = models.len();
+                note(&format!("{count} models are shown; --key chooses one by the name before it"));
+            }
+        }
+    }
 }

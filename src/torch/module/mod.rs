@@ -11,6 +11,7 @@ mod find;
 mod print;
 mod rules;
 mod state_dict;
+mod tally;
 mod template;
 mod tensor_text;
 mod tensors;
@@ -22,8 +23,9 @@ use std::fmt;
 
 pub use class::Class;
 pub use find::find_modules;
-pub use print::{Remark, Style, print, print_with};
+pub use print::{Remark, Style, headline, print, print_with};
 pub use state_dict::{Entry, Note, Role, StateDict, state_dict};
+pub use tally::{Tally, tallies};
 pub use tensor_text::Values;
 pub use tensors::{FromGraph, TensorSummary, Tensors};
 pub use walk::{Counts, Kinds, counts, kinds, named_buffers, named_modules, named_parameters};

@@ -55,7 +55,9 @@ pub fn print<'graph>(
 }
 
 /// As [`print()`], each module's first line ending in two spaces and what `remark` says of it:
-/// how many parameters it has, say. Neighbours in a list fold only if their remarks agree.
+/// how many parameters it has, say. Further lines of a remark follow it on lines of their own,
+/// a level deeper; an empty first line is left out. Neighbours in a list fold only if their
+/// remarks agree.
 ///
 /// # Errors
 /// As [`print()`].
@@ -76,6 +78,40 @@ pub fn print_with<'graph>(
             "\n# To see more debug info, please use `graph_module.print_readable()`",
         ]
         .concat();
+    }
+    Ok(text)
+}
+
+/// The first line of what [`print()`] shows, and nothing of its children: `Linear(in_features=3,
+/// out_features=2, bias=True)`, `Sequential()`. Some classes have several lines of their own.
+///
+/// # Errors
+/// As [`print()`].
+pub fn headline<'graph>(
+    module: Module<'graph>,
+    tensors: &dyn Tensors<'graph>,
+    budget: &mut Budget,
+) -> Result<String, Exceeded> {
+    let class = module.class();
+    let rule = rules::of(module, &class, tensors, budget)?;
+    let scope = Scope { module, name: class.name(), tensors, nested: 0 };
+    let text = own_text(rule, &scope, budget)?;
+    match rule.body {
+        Body::Whole(_) | Body::WholeBy(_) => Ok(text),
+        Body::Extra(_) | Body::ExtraBy(_) => {
+            Ok([&*rule.shown_name(&class), "(", &*text, ")"].concat())
+        }
+    }
+}
+
+/// What the class of a rule says of itself.
+fn own_text(rule: &Rule, scope: &Scope, budget: &mut Budget) -> Result<String, Exceeded> {
+    let mut text = String::new();
+    match rule.body {
+        Body::Extra(template) | Body::Whole(template) => {
+            scope.expand(template, &mut text, budget)?;
+        }
+        Body::ExtraBy(odd) | Body::WholeBy(odd) => odd(scope, &mut text, budget)?,
     }
     Ok(text)
 }
@@ -237,13 +273,7 @@ impl<'call, 'graph> Printer<'call, 'graph> {
         }
         let scope =
             Scope { module, name: class.name(), tensors: self.tensors, nested: self.nested };
-        let mut text = String::new();
-        match rule.body {
-            Body::Extra(template) | Body::Whole(template) => {
-                scope.expand(template, &mut text, self.budget)?;
-            }
-            Body::ExtraBy(odd) | Body::WholeBy(odd) => odd(&scope, &mut text, self.budget)?,
-        }
+        let text = own_text(rule, &scope, self.budget)?;
         if matches!(rule.body, Body::Whole(_) | Body::WholeBy(_)) {
             self.lines(&text)?;
             return self.remark(module);
@@ -275,10 +305,16 @@ impl<'call, 'graph> Printer<'call, 'graph> {
     }
 
     fn remark(&mut self, module: Module<'graph>) -> Result<(), Exceeded> {
-        match (self.remark)(module) {
-            Some(remark) => self.push(&["  ", &*remark].concat()),
-            None => Ok(()),
+        let Some(remark) = (self.remark)(module) else { return Ok(()) };
+        for (index, line) in remark.split('\n').enumerate() {
+            if index > 0 {
+                self.line()?;
+            }
+            if index > 0 || !line.is_empty() {
+                self.push(&["  ", line].concat())?;
+            }
         }
+        Ok(())
     }
 
     fn shown_children(

@@ -2,6 +2,7 @@
 
 use super::tensor_text::Values;
 use crate::pickle::{Global, Items, Object, Recipe, Value};
+use crate::torch::DType;
 
 /// What is known of a tensor without its data.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,17 @@ impl TensorSummary {
     #[must_use]
     pub fn numel(&self) -> Option<u64> {
         self.shape.as_ref()?.iter().try_fold(1_u64, |all, &size| all.checked_mul(size))
+    }
+
+    /// Bytes of its elements; `None` if they or their width are not known.
+    #[must_use]
+    pub fn nbytes(&self) -> Option<u64> {
+        let width = match &*self.dtype {
+            "qint8" | "quint8" | "quint4x2" | "quint2x4" => 1,
+            "qint32" => 4,
+            name => DType::from_name(name)?.width(),
+        };
+        self.numel()?.checked_mul(width)
     }
 }
 

@@ -206,6 +206,8 @@ pub struct Kinds {
     pub tensors: u64,
     /// Their elements, as far as shapes are known.
     pub elements: u64,
+    /// Bytes of these elements.
+    pub bytes: u64,
 }
 
 /// Parameters and buffers of a module and all below it, by dtype and device; tied ones once.
@@ -222,10 +224,11 @@ pub fn kinds<'graph>(
     all.extend(named_buffers(root, budget)?);
     for (_, object) in all {
         let Some(tensor) = tensors.describe(object) else { continue };
-        let numel = tensor.numel().unwrap_or(0);
+        let (numel, bytes) = (tensor.numel().unwrap_or(0), tensor.nbytes().unwrap_or(0));
         let kind = out.entry((tensor.dtype, tensor.device)).or_default();
         kind.tensors = kind.tensors.saturating_add(1);
         kind.elements = kind.elements.saturating_add(numel);
+        kind.bytes = kind.bytes.saturating_add(bytes);
     }
     Ok(out)
 }

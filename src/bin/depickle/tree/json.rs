@@ -6,8 +6,13 @@ use depickle::Budget;
 use depickle::pickle::{NodeId, Object};
 use depickle::python::json::{self, quoted};
 use depickle::torch::module::{Module, Named};
-use depickle::torch::{Checkpoint, Error, Model};
+use depickle::torch::{Checkpoint, Error};
 
+use super::Chosen;
+use super::names::Names;
+use super::text::{Tallies, tally_json};
+use crate::args::Tree;
+use crate::input::label;
 use crate::show::Tensors;
 
 /// A module whose children are being written.
@@ -22,6 +27,10 @@ struct Frame<'file> {
 struct Writer<'file> {
     checkpoint: &'file Checkpoint,
     budget: Budget,
+    /// Levels of children to write.
+    depth: usize,
+    /// Of every module, if they were asked for.
+    tallies: Tallies,
     out: Vec<u8>,
     frames: Vec<Frame<'file>>,
     /// Path of the first place of each module.
@@ -30,16 +39,39 @@ struct Writer<'file> {
 }
 
 /// The document of `tree --json`.
-pub(crate) fn write(checkpoint: &Checkpoint, root: Model, path: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn write(
+    checkpoint: &Checkpoint,
+    chosen: &Chosen,
+    args: &Tree,
+) -> Result<Vec<u8>, Error> {
     let mut writer = Writer {
         checkpoint,
         budget: Budget::new(checkpoint.limits().clone()),
-        out: format!("{{\"path\":{},\"root\":", quoted(path)).into_bytes(),
+        depth: args.depth.unwrap_or(usize::MAX),
+        tallies: HashMap::new(),
+        out: format!("{{\"path\":{},\"root\":", quoted(&label(&args.file))).into_bytes(),
         frames: Vec::new(),
         places: HashMap::new(),
         path: String::new(),
     };
-    writer.run(checkpoint.module_in(root.object())?)?;
+    match chosen {
+        Chosen::Names(list) => {
+            writer.put(&Names::new(list, args.depth).json(checkpoint, args.params));
+        }
+        Chosen::Modules(models) => {
+            let several = models.len() > 1;
+            // A file with several models has no one root.
+            writer.put(if several { "null,\"models\":[" } else { "" });
+            for (index, (path, model)) in models.iter().enumerate() {
+                if args.params {
+                    writer.tallies.extend(model.tallies()?);
+                }
+                writer.put(if index > 0 { "," } else { "" });
+                writer.run(**model, if several { path } else { "" })?;
+            }
+            writer.put(if several { "]" } else { "" });
+        }
+    }
     writer.put("}\n");
     Ok(writer.out)
 }
@@ -49,8 +81,9 @@ impl<'file> Writer<'file> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn run(&mut self, root: Model<'file>) -> Result<(), Error> {
-        self.open(*root, "")?;
+    fn run(&mut self, root: Module<'file>, name: &str) -> Result<(), Error> {
+        name.clone_into(&mut self.path);
+        self.open(root, name)?;
         while let Some(frame) = self.frames.last_mut() {
             self.path.truncate(frame.path);
             let Some((name, child)) = frame.children.next() else {
@@ -94,10 +127,17 @@ impl<'file> Writer<'file> {
         let class = quoted(&module.class().to_string());
         let training = module.training().map_or("null".to_owned(), |training| training.to_string());
         let name = quoted(name);
-        self.put(&format!(
-            "{{\"name\":{name},\"class\":{class},\"training\":{training},\"children\":["
-        ));
-        let children = module.children(&mut self.budget)?.into_iter();
+        self.put(&format!("{{\"name\":{name},\"class\":{class},\"training\":{training},"));
+        if let Some(tally) = self.tallies.get(&module.id()) {
+            let text = format!("\"totals\":{},", tally_json(tally));
+            self.put(&text);
+        }
+        self.put("\"children\":[");
+        let mut children = module.children(&mut self.budget)?;
+        if self.frames.len() >= self.depth {
+            children.clear();
+        }
+        let children = children.into_iter();
         let path = self.path.len();
         Ok(self.budget.push(&mut self.frames, Frame { module, children, first: true, path })?)
     }

@@ -24,7 +24,8 @@ fn main() -> std::io::Result<()> {
 fn describe(path: &str) -> Result<Value, Error> {
     let checkpoint = Checkpoint::open(path)?;
     let model = checkpoint.module()?;
-    let (tally, dict) = (model.tallies()?.get(&model.id()).copied().unwrap_or_default(), model.state_dict()?);
+    let (tally, dict) =
+        (model.tallies()?.get(&model.id()).copied().unwrap_or_default(), model.state_dict()?);
     let entry = |entry: &depickle::torch::module::Entry| {
         json!([entry.name, member(&checkpoint, entry.object, entry.role)])
     };

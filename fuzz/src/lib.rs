@@ -4,6 +4,7 @@ use depickle::container::Zip;
 use depickle::pickle::{
     Annotated, Encoder, Object, Op, Ops, Policy, assemble, difference, disassemble, run,
 };
+use depickle::python::numpy::{DType, MaskedArray, NumpyArray, NumpyScalar};
 use depickle::torch::{Checkpoint, Error, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -74,6 +75,31 @@ pub fn encode(bytes: &[u8]) {
         return outcome.graph.root().map(written).unwrap_or_default();
     };
     written(object);
+}
+
+/// A view of numpy's that exists has the bytes and elements that it says.
+pub fn numpy(bytes: &[u8]) {
+    let mut budget = Budget::new(Limits::default().with_visits(1 << 20));
+    let graph = run(bytes.to_vec().into(), FileOffset(0), &Policy::inspect(), &mut budget).graph;
+    for object in graph.objects() {
+        let _ = DType::view(object, &mut budget);
+        if let Ok(Some(scalar)) = NumpyScalar::view(object, &mut budget) {
+            let _ = scalar.value();
+        }
+        let _ = MaskedArray::view(object, &mut budget);
+        let Ok(Some(array)) = NumpyArray::view(object, &mut budget) else { continue };
+        if let Some(bytes) = array.bytes() {
+            let width = array.dtype().width();
+            assert_eq!(Some(bytes.len() as u64), array.len().checked_mul(width));
+            if let Ok(whole) = array.to_bytes(&mut budget) {
+                assert_eq!(whole.expect("bytes").len(), bytes.len());
+            }
+        }
+        let len = array.len();
+        if let Ok(elements) = array.elements(&mut budget) {
+            assert_eq!(elements.count() as u64, len);
+        }
+    }
 }
 
 fn written(object: Object) {
@@ -155,6 +181,7 @@ mod tests {
             ("machine", super::machine),
             ("assembly", super::assembly),
             ("encode", super::encode),
+            ("numpy", super::numpy),
             ("zip", super::zip),
             ("checkpoint", super::checkpoint),
         ] {

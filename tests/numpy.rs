@@ -242,7 +242,7 @@ fn nested() {
         let names = "SHORT_BINUNICODE \"a\"\nSHORT_BINUNICODE \"b\"\nTUPLE2";
         let whole = format!("LONG1 {}", 2 * width);
         shared += &dtype("V0", "|", "NONE", names, &fields, &whole);
-        shared += &format!("PUT {}\n", level + 1);
+        shared = format!("{shared}PUT {}\n", level + 1);
     }
     let graph = self::graph(&assemble(&(shared + "STOP")).unwrap());
     let why = DType::view(graph.root().unwrap(), &mut Budget::default()).unwrap_err();

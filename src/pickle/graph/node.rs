@@ -40,6 +40,11 @@ impl NodeId {
         Self::INT_RANGE.contains(&value).then_some(Self(Self::CONSTANT | Self::INT | small))
     }
 
+    /// As [`int`](Self::int), of what is always small enough.
+    pub(crate) const fn byte(value: u8) -> Self {
+        Self(Self::CONSTANT | Self::INT | value as u32)
+    }
+
     pub(crate) const fn bool(value: bool) -> Self {
         if value { Self::TRUE } else { Self::FALSE }
     }

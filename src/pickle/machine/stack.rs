@@ -28,11 +28,27 @@ impl Machine<'_> {
         while let Some((&opcode, operand)) = rest.split_first()
             && self.stack.len() < self.stack.capacity()
         {
+            if opcode == codes::BININT1 && operand.get(1) == Some(&opcode) {
+                rest = self.push_row(rest);
+                continue;
+            }
             let Some((id, after)) = self.known_id(opcode, operand) else { break };
             self.stack.push(id);
             rest = after;
         }
         cursor.leave(rest.len());
+    }
+
+    /// Carries out the BININT1s in a row that begin here, as far as there is room, and returns
+    /// what follows: lists of small integers are read as fast as their bytes.
+    fn push_row<'data>(&mut self, stream: &'data [u8]) -> &'data [u8] {
+        let room = self.stack.capacity().saturating_sub(self.stack.len());
+        let (pairs, _) = stream.as_chunks::<2>();
+        let pairs = pairs.get(..room).unwrap_or(pairs);
+        let len = pairs.iter().take_while(|[opcode, _]| *opcode == codes::BININT1).count();
+        let row = pairs.get(..len).unwrap_or_default();
+        self.stack.extend(row.iter().map(|&[_, value]| NodeId::byte(value)));
+        stream.get(len.saturating_mul(2)..).unwrap_or_default()
     }
 
     /// The id that an operation pushes, and what follows the operation.

@@ -5,6 +5,7 @@ pub mod literal;
 pub mod mapping;
 pub mod meaning;
 pub mod names;
+pub mod numpy;
 pub mod policy;
 pub mod repr;
 #[cfg(feature = "serde")]

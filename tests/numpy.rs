@@ -103,10 +103,18 @@ fn dtype(of: &DType) -> Value {
             said["fields"] = fields.iter().map(field).collect();
         }
         // As numpy has it: it says that texts of any length are objects.
-        Kind::String { .. } => said["objects"] = true.into(),
+        Kind::String { coerce, na_object } => {
+            said["objects"] = true.into();
+            said["coerce"] = (*coerce).into();
+            said["na"] = na_object.is_some().into();
+        }
         _ => {}
     }
     said
+}
+
+fn has_big(dtype: &Value) -> bool {
+    dtype.to_string().contains("\">")
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -239,8 +247,8 @@ fn views_say_what_numpy_says() {
                     String::from_utf8_lossy(class.as_global().unwrap().name).into_owned()
                 });
                 assert_eq!(said["class"], class, "{}", name());
-                // Of no elements every order is the same.
-                if !array.is_empty() {
+                // Of nothing every order is the same.
+                if array.nbytes() > 0 {
                     let order = array.order() == Order::F;
                     assert_eq!(said["order"] == "F", order, "{}", name());
                 }
@@ -256,6 +264,9 @@ fn views_say_what_numpy_says() {
             Ok(Numpy::Scalar(scalar)) => {
                 assert_eq!(kind, "scalar", "{}", name());
                 assert_eq!(dtype(scalar.dtype()), said["dtype"], "{}", name());
+                if let (Some(sum), false) = (said["sha256"].as_str(), has_big(&said["dtype"])) {
+                    assert_eq!(sha256(scalar.bytes().unwrap()), sum, "{}", name());
+                }
                 checked = check_values(std::iter::once(scalar.value()), said, &name);
             }
             Ok(other) => panic!("{other:?}"),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::dtype::{ByteOrder, DType, Kind};
 
-/// As numpy's `dtype.str`: `<f8`, `>U3`, `|V12` for structures and sub-arrays. Names of other
-/// libraries' types are spelled out.
+/// As numpy's `dtype.str`: `<f8`, `>U3`, `|V12` for structures and sub-arrays, `|O`,
+/// `StringDType()`. Other libraries' types have their names.
 impl fmt::Display for DType<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (letter, unit) = match self.kind() {
@@ -21,7 +21,7 @@ impl fmt::Display for DType<'_> {
             Kind::TimeDelta(unit) => ("m", Some(unit)),
             // numpy gives objects no width.
             Kind::Object => return f.write_str("|O"),
-            Kind::String { .. } => ("T", None),
+            Kind::String { .. } => return f.write_str("StringDType()"),
             Kind::User(global) => return write!(f, "{global}"),
         };
         let order = match self.byte_order() {

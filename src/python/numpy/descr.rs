@@ -152,6 +152,7 @@ impl<'graph> Views<'graph> {
         let frame = match self.frame(object) {
             Ok(frame) => frame,
             Err(why) => {
+                let why = why.or_at(object.offset());
                 self.dtypes.insert(object.id(), Known::Failed(why.clone()));
                 return Err(why);
             }

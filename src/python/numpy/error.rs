@@ -101,6 +101,12 @@ impl Error {
         Self(Box::new(Inner { fault, at }))
     }
 
+    /// Small numbers have no place of their own: then it is that of what they are a part of.
+    pub(super) fn or_at(mut self, at: Option<FileOffset>) -> Self {
+        self.0.at = self.0.at.or(at);
+        self
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn fault(&self) -> &Fault {

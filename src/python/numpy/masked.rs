@@ -2,7 +2,7 @@
 
 use super::array::{Data, Layout, NumpyArray};
 use super::error::{Error, Fault};
-use super::given;
+use super::given::{self, Call};
 use super::views::Views;
 use crate::pickle::{Global, Object};
 
@@ -59,6 +59,11 @@ impl<'graph> Views<'graph> {
     pub fn masked(&mut self, object: Object<'graph>) -> Result<MaskedArray<'graph>, Error> {
         let call = given::call(object).filter(|call| is_masked(call.global));
         let call = call.ok_or_else(|| given::not_a("a numpy masked array", object))?;
+        self.masked_by(&call).map_err(|why| why.or_at(object.offset()))
+    }
+
+    fn masked_by(&mut self, call: &Call<'graph>) -> Result<MaskedArray<'graph>, Error> {
+        let object = call.object;
         let Some([class, _, _, _]) = call.args.array() else {
             let form = "a masked array made with other arguments than two classes, shape and code";
             return Err(Error::new(Fault::Form(form), object.offset()));

@@ -27,10 +27,10 @@ impl<'graph> Views<'graph> {
     pub fn array(&mut self, object: Object<'graph>) -> Result<NumpyArray<'graph>, Error> {
         let call = given::call(object).ok_or_else(|| given::not_a("a numpy array", object))?;
         if given::is_multiarray(call.global, "_reconstruct") {
-            return self.reconstruct(&call);
+            return self.reconstruct(&call).map_err(|why| why.or_at(object.offset()));
         }
         if given::is_core(call.global, ".numeric", "_frombuffer") {
-            return self.from_buffer(&call);
+            return self.from_buffer(&call).map_err(|why| why.or_at(object.offset()));
         }
         Err(given::not_a("a numpy array", object))
     }

@@ -87,7 +87,7 @@ impl<'graph> Views<'graph> {
         if dtype.has_objects() || matches!(dtype.kind(), Kind::String { .. }) {
             return Ok(NumpyScalar { object, dtype, data: Data::Object(data) });
         }
-        let bytes = self.bytes(data)?;
+        let bytes = self.bytes(data).map_err(|why| why.or_at(at))?;
         let (needs, has) = (dtype.itemsize(), bytes.as_slice().len() as u64);
         if needs != has {
             return Err(Error::new(Fault::DataLength { needs, has }, at));

@@ -24,6 +24,7 @@ use depickle::python::numpy::{
 };
 use depickle::python::views::{Raw, View};
 use depickle::{Budget, Category, FileOffset, Limits};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -165,23 +166,9 @@ fn value(element: Element) -> Option<Value> {
     })
 }
 
-/// A float as Python's `float.hex` writes it.
+/// A float by its 64 bits.
 fn from_hex(text: &str) -> f64 {
-    let (sign, digits) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
-    if digits == "nan" {
-        return f64::NAN;
-    }
-    if digits == "inf" {
-        return sign * f64::INFINITY;
-    }
-    let (mantissa, exponent) = digits.strip_prefix("0x").unwrap().split_once('p').unwrap();
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    let bits = u64::from_str_radix(fraction, 16).unwrap();
-    let fraction = bits as f64 / 16_f64.powi(i32::try_from(fraction.len()).unwrap());
-    let whole = whole.parse::<f64>().unwrap();
-    // In two steps, for 2^-1074 times 2^52 does not overflow, but 2^-1074 alone would vanish.
-    let exponent: i32 = exponent.parse().unwrap();
-    sign * (whole + fraction) * 2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2)
+    f64::from_bits(u64::from_str_radix(text, 16).unwrap())
 }
 
 fn check_values<'a>(
@@ -197,7 +184,11 @@ fn check_values<'a>(
             matches!(element, Element::Float16(_) | Element::Float32(_) | Element::Float64(_));
         if float {
             let (found, said) = (element.as_f64().unwrap(), from_hex(said.as_str().unwrap()));
-            assert!(found == said || found.is_nan() && said.is_nan(), "{found} {said} {}", name());
+            assert!(
+                found.to_bits() == said.to_bits() || found.is_nan() && said.is_nan(),
+                "{found} {said} {}",
+                name()
+            );
         } else {
             assert_eq!(value(element).as_ref(), Some(said), "{}", name());
         }
@@ -287,11 +278,11 @@ fn plain(code: &str, order: char, itemsize: i64) -> String {
 }
 
 fn structure(itemsize: i64, fields: &[(&str, String, i64)]) -> String {
-    let names: String = fields.iter().map(|(name, ..)| format!("UNICODE {name}\n")).collect();
+    let names: Vec<_> = fields.iter().map(|(name, ..)| format!("UNICODE {name}\n")).collect();
     let field = |(name, dtype, offset): &(&str, String, i64)| {
         format!("UNICODE {name}\n{dtype}INT {offset}\nTUPLE2\nSETITEM\n")
     };
-    let fields: String = fields.iter().map(field).collect();
+    let (names, fields) = (names.concat(), fields.iter().map(field).collect::<Vec<_>>().concat());
     format!(
         "GLOBAL numpy dtype\nUNICODE V8\nNEWFALSE\nNEWTRUE\nTUPLE3\nREDUCE\nMARK\nBININT1 3\n\
          UNICODE |\nNONE\nMARK\n{names}TUPLE\nEMPTY_DICT\n{fields}INT {itemsize}\nBININT 1\n\
@@ -308,7 +299,7 @@ fn sub_array(base: &str, shape: &[i64], itemsize: i64) -> String {
 }
 
 fn sizes(shape: &[i64]) -> String {
-    let items: String = shape.iter().map(|size| format!("INT {size}\n")).collect();
+    let items = shape.iter().map(|size| format!("INT {size}\n")).collect::<Vec<_>>().concat();
     format!("MARK\n{items}TUPLE\n")
 }
 
@@ -497,7 +488,7 @@ fn deep_dtypes_end_on_a_small_stack() {
                 assert_eq!(array.unwrap_err().fault(), &Fault::TooDeep(64));
             }
             // What is too deep in the outermost may be fine by itself, whatever came first.
-            let parts: Vec<_> = graph.objects().collect();
+            let parts: Vec<_> = graph.objects().filter(|it| it.as_recipe().is_some()).collect();
             let mut count = 0;
             for part in parts.into_iter().rev().take(2_000) {
                 count += usize::from(matches!(views.any(part), Some(Ok(Numpy::DType(_)))));
@@ -540,4 +531,50 @@ fn views_of_the_wrong_sort_say_so() {
     assert!(DType::view(root).is_err());
     let array = NumpyArray::view(root).unwrap();
     assert!(array.at(&[3]).is_some() && array.at(&[4]).is_none() && array.at(&[]).is_none());
+}
+
+/// An array is as large as it says, whatever the stream.
+fn proven(array: &NumpyArray) {
+    let product = array.shape().iter().map(|&size| u128::from(size)).product::<u128>();
+    assert_eq!(array.len() as u128, product);
+    if let Some(bytes) = array.bytes() {
+        assert_eq!(bytes.len() as u128, product * u128::from(array.dtype().itemsize()));
+        assert_eq!(array.row_major_bytes().unwrap().len(), bytes.len());
+        if let Ok(turned) = array.little_endian_bytes() {
+            assert_eq!(turned.len(), bytes.len());
+        }
+    }
+    assert_eq!(array.iter().count(), array.len());
+}
+
+proptest! {
+    #[test]
+    fn what_is_left_of_an_array_is_proven_or_refused(
+        case in any::<proptest::sample::Index>(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        static CASES: std::sync::LazyLock<Vec<Case>> = std::sync::LazyLock::new(cases);
+        let mut stream = case.get(&CASES).stream.clone();
+        for (index, byte) in changes {
+            *index.get_mut(&mut stream) = byte;
+        }
+        let mut budget = Budget::default();
+        let graph = run(stream.into(), FileOffset(0), &Policy::inspect(), &mut budget).graph;
+        let mut views = Views::default();
+        for object in graph.objects() {
+            match views.any(object) {
+                Some(Ok(Numpy::Array(array))) => proven(&array),
+                Some(Ok(Numpy::Masked(masked))) => {
+                    proven(masked.data());
+                    proven(masked.mask());
+                }
+                Some(Ok(Numpy::Scalar(scalar))) => {
+                    let bytes = scalar.bytes().map(|bytes| bytes.len() as u64);
+                    prop_assert!(bytes.is_none_or(|bytes| bytes == scalar.dtype().itemsize()));
+                }
+                Some(Err(why)) => prop_assert!(why.offset().is_some(), "{why}"),
+                _ => {}
+            }
+        }
+    }
 }

@@ -241,7 +241,7 @@ def plain(array):
     if kind in "Mm":
         return [int(item) for item in array.ravel("C").view(array.dtype.str[0] + "i8")]
     if kind == "f" and array.dtype.itemsize <= 8:
-        return [float(item).hex() for item in array.ravel("C")]
+        return [struct.pack(">d", float(item)).hex() for item in array.ravel("C")]
     return None
 
 

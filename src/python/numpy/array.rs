@@ -72,8 +72,8 @@ impl Layout {
         Self { order, shape, steps: steps.into() }
     }
 
-    /// A row-major array with its axes exchanged: its `axes[i]`th becomes the `i`th.
-    pub(super) fn exchanged(shape: Box<[u64]>, axes: &[u64]) -> Option<Self> {
+    /// A row-major array with its axes exchanged: its `order[i]`th becomes the `i`th.
+    pub(super) fn exchanged(shape: Box<[u64]>, order: &[u64]) -> Option<Self> {
         let rows = Self::new(shape, false);
         let mut seen = vec![false; rows.shape.len()];
         let pick = |&axis: &u64| {
@@ -83,7 +83,7 @@ impl Layout {
             Some((*rows.shape.get(axis)?, *rows.steps.get(axis)?)).filter(|_| !again)
         };
         let (shape, steps): (Vec<u64>, Vec<u64>) =
-            axes.iter().map(pick).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+            order.iter().map(pick).collect::<Option<Vec<_>>>()?.into_iter().unzip();
         let all = shape.len() == rows.shape.len();
         all.then(|| Self { order: Order::K, shape: shape.into(), steps: steps.into() })
     }

@@ -250,10 +250,7 @@ impl<'graph> Views<'graph> {
     ) -> Result<Vec<Part<'graph>>, Error> {
         given::unchanged_since(names, at)?;
         given::unchanged_since(fields, at)?;
-        let names = match names.value() {
-            Value::Tuple(names) | Value::List(names) => names,
-            _ => return Err(given::not_a("a tuple of names", names)),
-        };
+        let names = names.items().ok_or_else(|| given::not_a("a tuple of names", names))?;
         let dict = fields.as_dict().ok_or_else(|| given::not_a("a dict of fields", fields))?;
         let count = (names.len() as u64).max(dict.len() as u64 / 2);
         if count > MOST_FIELDS {

@@ -193,7 +193,7 @@ impl<'graph> DType<'graph> {
                 }
                 parts.push(base);
             }
-            Kind::Unicode if head.itemsize % 4 != 0 => {
+            Kind::Unicode if !head.itemsize.is_multiple_of(4) => {
                 return Err(fault(Fault::Width(head.itemsize)));
             }
             _ => {}
@@ -328,7 +328,7 @@ impl<'graph> DType<'graph> {
                 for field in fields {
                     let dtype = field.dtype.mask()?;
                     let next = offset.checked_add(dtype.itemsize());
-                    masks.push(Field { dtype, offset, ..field.clone() });
+                    masks.push(Field { offset, dtype, ..field.clone() });
                     offset = next.ok_or_else(|| Error::new(Fault::Overflow, self.at()))?;
                 }
                 Self::new(Head { itemsize: offset, ..head }, Kind::Struct(masks.into()))

@@ -128,7 +128,7 @@ fn signed(bytes: &[u8], big: bool) -> Option<i64> {
         .ok()?
         .checked_mul(8)
         .and_then(|bits| 64_u32.checked_sub(bits))?;
-    Some(value.checked_shl(unused)?.checked_shr(unused)?)
+    value.checked_shl(unused)?.checked_shr(unused)
 }
 
 fn float32(bytes: &[u8], big: bool) -> Option<f32> {
@@ -204,6 +204,7 @@ impl<'a> Record<'a> {
     }
 
     /// All fields and their values, in order.
+    #[must_use]
     pub fn fields(self) -> impl ExactSizeIterator<Item = (&'a Field<'a>, Element<'a>)> {
         self.dtype.fields().iter().map(move |field| (field, self.value(field)))
     }
@@ -257,6 +258,7 @@ impl<'a> SubArray<'a> {
     }
 
     /// Its elements in row-major order.
+    #[must_use]
     pub fn iter(self) -> impl ExactSizeIterator<Item = Element<'a>> {
         let width = usize::try_from(self.base.itemsize()).unwrap_or(usize::MAX);
         (0..self.len()).map(move |index| {

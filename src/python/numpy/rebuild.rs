@@ -30,7 +30,7 @@ impl<'graph> Views<'graph> {
             return self.reconstruct(&call).map_err(|why| why.or_at(object.offset()));
         }
         if given::is_core(call.global, ".numeric", "_frombuffer") {
-            return self.from_buffer(&call).map_err(|why| why.or_at(object.offset()));
+            return self.buffered(&call).map_err(|why| why.or_at(object.offset()));
         }
         Err(given::not_a("a numpy array", object))
     }
@@ -110,7 +110,7 @@ impl<'graph> Views<'graph> {
     /// `_frombuffer(buffer, dtype, shape, order[, axes])`.
     ///
     /// Source: numpy `_core/numeric.py`, `multiarray/methods.c` (`array_reduce_ex_picklebuffer`).
-    fn from_buffer(&mut self, call: &Call<'graph>) -> Result<NumpyArray<'graph>, Error> {
+    fn buffered(&mut self, call: &Call<'graph>) -> Result<NumpyArray<'graph>, Error> {
         let (object, at) = (call.object, call.object.offset());
         let form = |what| Error::new(Fault::Form(what), at);
         if object.effects().next().is_some() {

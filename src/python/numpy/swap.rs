@@ -58,7 +58,7 @@ impl<'a> Frame<'a> {
         let own = width(self.dtype);
         let step = width(part.dtype).max(1);
         let times = match self.dtype.kind() {
-            Kind::SubArray { .. } => own / step,
+            Kind::SubArray { .. } => own.checked_div(step).unwrap_or(0),
             _ => 1,
         };
         let swapped = part.swapped.saturating_mul(times);

@@ -578,3 +578,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_whitelist_knows_what_numpy_names() {
+    for case in cases() {
+        let policy = depickle::python::policy::strict();
+        let (stream, buffers) = (case.stream.clone().into(), case.buffers.clone());
+        let mut budget = Budget::default();
+        let end = run_with_buffers(stream, FileOffset(0), &policy, &mut budget, buffers).end;
+        assert!(end.is_ok(), "{end:?} {}", case.name());
+    }
+}

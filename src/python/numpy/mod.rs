@@ -41,6 +41,7 @@ mod element;
 mod error;
 mod float;
 mod given;
+mod line;
 mod masked;
 mod rebuild;
 mod scalar;

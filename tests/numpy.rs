@@ -589,3 +589,35 @@ fn the_whitelist_knows_what_numpy_names() {
         assert!(end.is_ok(), "{end:?} {}", case.name());
     }
 }
+
+#[test]
+fn arrays_and_scalars_stand_in_a_line() {
+    let i2 = plain("i2", '<', -1);
+    let scalar = |dtype: &str, data: &str| {
+        format!("GLOBAL numpy.core.multiarray scalar\n{dtype}{data}\nTUPLE2\nREDUCE\n")
+    };
+    let objects = plain("O8", '|', -1);
+    for (text, line, parts) in [
+        (array(&[2, 2], &i2, EIGHT), "numpy.ndarray(<i2, [2, 2])", false),
+        (array(&[], &plain("i8", '>', -1), EIGHT), "numpy.ndarray(>i8, [])", false),
+        (array(&[0], &objects, "EMPTY_LIST"), "numpy.ndarray(|O, [0])", true),
+        (i2.clone(), "numpy.dtype(<i2)", false),
+        (objects, "numpy.dtype(|O)", false),
+        (structure(2, &[("a", i2.clone(), 0)]), "numpy.dtype(|V2)", true),
+        (scalar(&i2, "SHORT_BINBYTES \"\\xff\\xff\""), "numpy.scalar(<i2, -1)", false),
+        (
+            scalar(&plain("f4", '>', -1), "SHORT_BINBYTES \"\\x3d\\xcc\\xcc\\xcd\""),
+            "numpy.scalar(>f4, 0.1)",
+            false,
+        ),
+        (
+            scalar(&plain("U1", '>', 8), "SHORT_BINBYTES \"\\x00\\x00\\x00a\\x00\\x00\\x00\\x00\""),
+            "numpy.scalar(>U2, \"a\")",
+            false,
+        ),
+    ] {
+        let graph = graph(&text);
+        let found = Views::default().any(graph.root().unwrap()).unwrap().unwrap();
+        assert_eq!((found.to_string().as_str(), found.has_parts()), (line, parts));
+    }
+}

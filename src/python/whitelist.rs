@@ -180,6 +180,7 @@ pub const OTHERS: &[Row] = &[
     row("numpy", "dtype", CALL, "a type of elements", "numpy/_core/src/multiarray/descriptor.c"),
     row("numpy", "ndarray float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool_ bool complex128 complex64", VALUE, "a class of arrays or numbers", "numpy/_core/numerictypes.py"),
     row("numpy", "matrix recarray record void str_ bytes_ object_ datetime64 timedelta64 longdouble clongdouble", VALUE, "a class of arrays or elements", "numpy/_core/numerictypes.py, numpy/_core/records.py"),
+    row("numpy.rec", "recarray record", VALUE, "a class of arrays or elements", "numpy/_core/records.py"),
     row("numpy.ma", "MaskedArray", VALUE, "the class of masked arrays", "numpy/ma/core.py"),
     row("numpy.ma.core", "MaskedArray", VALUE, "the class of masked arrays", "numpy/ma/core.py"),
     row("numpy._core._internal", "_convert_to_stringdtype_kwargs", CALL, "a type of texts of any length", "numpy/_core/_internal.py"),

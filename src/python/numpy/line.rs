@@ -79,6 +79,7 @@ impl Numpy<'_> {
             Kind::String { .. } => true,
             _ => false,
         };
-        rest || parts || dtype.has_objects() || dtype.metadata().is_some()
+        let objects = dtype.has_objects() && !matches!(self, Self::DType(_));
+        rest || parts || objects || dtype.metadata().is_some()
     }
 }

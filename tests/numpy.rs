@@ -585,7 +585,7 @@ fn the_whitelist_knows_what_numpy_names() {
         let policy = depickle::python::policy::strict();
         let (stream, buffers) = (case.stream.clone().into(), case.buffers.clone());
         let mut budget = Budget::default();
-        let end = run_with_buffers(stream, FileOffset(0), &policy, &mut budget, buffers).end;
+        let end = run_with_buffers(stream, FileOffset(0), policy, &mut budget, buffers).end;
         assert!(end.is_ok(), "{end:?} {}", case.name());
     }
 }

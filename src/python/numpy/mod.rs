@@ -33,6 +33,7 @@
 //! `multiarray/scalartypes.c.src` (`gentype_reduce`), `ma/core.py`.
 
 mod array;
+mod code;
 mod datetime;
 mod descr;
 mod dtype;

@@ -1,8 +1,11 @@
 //! `show`: the saved object, as text or as tagged JSON.
 
+use std::cell::RefCell;
+
 use depickle::Budget;
 use depickle::pickle::{Object, Value};
 use depickle::python::json::{self, Known};
+use depickle::python::numpy::Views;
 use depickle::python::show::{Extent, show};
 use depickle::torch::Checkpoint;
 use serde_json::json;
@@ -24,10 +27,20 @@ pub(crate) fn run(args: &Show) -> Result<Answer, Failure> {
     let mut extent = Extent::default();
     extent = args.depth.map_or(extent, |depth| extent.with_depth(depth));
     extent = args.max_items.map_or(extent, |items| extent.with_items(items));
-    let explain = |object: Object| Tensors(&checkpoint).text(object);
+    let views = RefCell::new(Views::new(Budget::new(checkpoint.limits().clone())));
+    let explain = |object| {
+        Tensors(&checkpoint).text(object).or_else(|| array(&mut views.borrow_mut(), object))
+    };
     let text = show(object, &explain, extent, &mut budget);
     let text = text.map_err(|why| Failure::Other(format!("{}: {why}", args.file.display())))?;
     output::stdout(|out| writeln!(out, "{}", output::lines(&text)))
+}
+
+/// An array, scalar or dtype of numpy in one line, unless there is more to see, or it
+/// cannot be read: then its parts are shown.
+fn array<'graph>(views: &mut Views<'graph>, object: Object<'graph>) -> Option<String> {
+    let found = views.any(object)?.ok().filter(|found| !found.has_parts())?;
+    Some(printable(&found.to_string()))
 }
 
 /// What the checkpoint knows of tensors and storages.

@@ -1,328 +1,327 @@
-//! Arrays, masked arrays and scalars.
+//! Arrays: shape, dtype and data, proven to fit each other.
 
 use std::borrow::Cow;
 
-use super::dtype::{DType, is_dtype};
+use super::dtype::DType;
 use super::element::Element;
-use super::error::Error;
+use super::error::{Error, Fault};
 use super::given;
-use crate::base::Budget;
-use crate::pickle::{Global, Items, Object};
+use super::swap;
+use super::views::{Held, Views};
+use crate::base::FileOffset;
+use crate::pickle::{Items, Object};
 
-/// An array as its pickle describes it.
+/// Elements of no bytes in one array that are believed.
+const MOST_EMPTY: u64 = 1 << 20;
+
+/// An array of numpy or of a subclass of its arrays.
+///
+/// One that exists is proven: its data has exactly the bytes, or its list the objects, that
+/// its shape needs, and no count can overflow. Elements come in row-major order, in whichever
+/// order they are stored.
 #[derive(Clone, Debug)]
 pub struct NumpyArray<'graph> {
-    class: Option<Global<'graph>>,
-    dtype: DType,
-    shape: Box<[u64]>,
-    /// Whether the first index runs fastest in the data.
-    fortran: bool,
+    object: Object<'graph>,
+    class: Option<Object<'graph>>,
+    rest: Vec<Object<'graph>>,
+    dtype: DType<'graph>,
+    layout: Layout,
+    count: usize,
     data: Data<'graph>,
 }
 
 #[derive(Clone, Debug)]
-enum Data<'graph> {
-    Bytes(Cow<'graph, [u8]>),
+pub(super) enum Data<'graph> {
+    Bytes(Held<'graph>),
+    /// In row-major order, whatever the order of the array.
     Objects(Items<'graph>),
 }
 
+/// In which order elements are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Order {
+    /// Row by row: the last index runs fastest. One of a single dimension or none is so too.
+    C,
+    /// Column by column: the first index runs fastest.
+    F,
+    /// Row by row after some exchange of the axes.
+    K,
+}
+
+/// Shape, and steps between neighbours of each dimension (elements).
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub order: Order,
+    shape: Box<[u64]>,
+    steps: Box<[u64]>,
+}
+
+impl Layout {
+    /// `shape` must be one that [`given::product`] admits.
+    pub(super) fn new(shape: Box<[u64]>, fortran: bool) -> Self {
+        let mut steps = vec![0; shape.len()];
+        if fortran {
+            fill(steps.iter_mut().zip(shape.iter()));
+        } else {
+            fill(steps.iter_mut().zip(shape.iter()).rev());
+        }
+        // Of at most one dimension longer than 1 both orders are the same.
+        let long = shape.iter().filter(|&&size| size != 1).count();
+        let order = if fortran && long > 1 { Order::F } else { Order::C };
+        Self { order, shape, steps: steps.into() }
+    }
+
+    /// A row-major array with its axes exchanged: its `order[i]`th becomes the `i`th.
+    pub(super) fn exchanged(shape: Box<[u64]>, order: &[u64]) -> Option<Self> {
+        let rows = Self::new(shape, false);
+        let mut seen = vec![false; rows.shape.len()];
+        let pick = |&axis: &u64| {
+            let axis = usize::try_from(axis).ok()?;
+            let seen = seen.get_mut(axis)?;
+            let again = std::mem::replace(seen, true);
+            Some((*rows.shape.get(axis)?, *rows.steps.get(axis)?)).filter(|_| !again)
+        };
+        let (shape, steps): (Vec<u64>, Vec<u64>) =
+            order.iter().map(pick).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        let all = shape.len() == rows.shape.len();
+        all.then(|| Self { order: Order::K, shape: shape.into(), steps: steps.into() })
+    }
+
+    /// Where the element lies that is the `index`th in row-major order.
+    fn place(&self, index: usize) -> usize {
+        if self.order == Order::C {
+            return index;
+        }
+        let (mut left, mut place) = (index as u64, 0_u64);
+        for (&size, &step) in self.shape.iter().zip(&self.steps).rev() {
+            let digit = left.checked_rem(size).unwrap_or(0);
+            left = left.checked_div(size).unwrap_or(0);
+            place = place.saturating_add(digit.saturating_mul(step));
+        }
+        usize::try_from(place).unwrap_or(usize::MAX)
+    }
+
+    /// The place in row-major order of the element of these indices.
+    fn index(&self, indices: &[u64]) -> Option<usize> {
+        if indices.len() != self.shape.len() {
+            return None;
+        }
+        let mut index = 0_u64;
+        for (&at, &size) in indices.iter().zip(&self.shape) {
+            if at >= size {
+                return None;
+            }
+            index = index.checked_mul(size)?.checked_add(at)?;
+        }
+        usize::try_from(index).ok()
+    }
+}
+
+/// Steps as products of the sizes before; those behind a size of 0 are never taken.
+fn fill<'a>(dimensions: impl Iterator<Item = (&'a mut u64, &'a u64)>) {
+    let mut next = 1_u64;
+    for (step, &size) in dimensions {
+        *step = next;
+        next = next.saturating_mul(size);
+    }
+}
+
 impl<'graph> NumpyArray<'graph> {
-    /// The array that `object` is; none if it is none. Masked arrays are arrays here, without
-    /// their mask.
+    /// A view of `object`: what `numpy.ndarray` pickles, with its data in the stream or in
+    /// out-of-band buffers ([`run_with_buffers`](crate::pickle::run_with_buffers)). [`Views`] is cheaper for many.
     ///
     /// # Errors
-    /// What is wrong with it: the data's length is not the shape's times the dtype's, or a part
-    /// is not what numpy writes. Data that is spelled as text takes memory from `budget`.
-    pub fn view(object: Object<'graph>, budget: &mut Budget) -> Result<Option<Self>, Error> {
-        let Some((global, args)) = given::call(object) else { return Ok(None) };
-        if given::is_core(global, &[b"numeric"], b"_frombuffer") {
-            return Self::from_buffer(object, args, budget).map(Some);
-        }
-        let masked = is_masked(global);
-        if !masked
-            && !given::is_core(global, &[b"multiarray", b"_multiarray_umath"], b"_reconstruct")
-        {
-            return Ok(None);
-        }
-        let class = args.get(0).and_then(Object::as_global);
-        let state = given::state(object)?;
-        let state = state.ok_or_else(|| Error::malformed("an array without a state", object))?;
-        // The oldest states have no version.
-        let at = usize::from(state.get(0).is_some_and(|first| first.as_int().is_some()));
-        let (Some(shape), Some(dtype), Some(fortran), Some(data)) = (
-            state.get(at),
-            state.get(at.saturating_add(1)),
-            state.get(at.saturating_add(2)),
-            state.get(at.saturating_add(3)),
-        ) else {
-            return Err(Error::malformed("an array's state of fewer than 4 parts", object));
-        };
-        let dtype = DType::read(dtype, budget)?;
-        let (shape, fortran) = (given::shape(shape)?, given::flag(fortran)?);
-        Self::new(class, dtype, shape, fortran, data, budget).map(Some)
+    /// [`Error`] if it is no array, or its parts do not fit each other. Masked arrays are
+    /// refused here; see [`MaskedArray`](super::MaskedArray).
+    pub fn view(object: Object<'graph>) -> Result<Self, Error> {
+        Views::default().array(object)
     }
 
-    /// `_frombuffer(buffer, dtype, shape, order)`
-    fn from_buffer(
+    /// Proves that the data fits.
+    pub(super) fn new(
         object: Object<'graph>,
-        args: Items<'graph>,
-        budget: &mut Budget,
+        dtype: DType<'graph>,
+        layout: Layout,
+        data: Data<'graph>,
+        at: Option<FileOffset>,
     ) -> Result<Self, Error> {
-        let Some([data, dtype, shape, order]) = args.array() else {
-            return Err(Error::malformed("a buffer takes 4 arguments", object));
-        };
-        let fortran = match order.as_str() {
-            Some("C") => false,
-            Some("F") => true,
-            _ => return Err(Error::not_a("an order", order)),
-        };
-        let dtype = DType::read(dtype, budget)?;
-        Self::new(None, dtype, given::shape(shape)?, fortran, data, budget)
-    }
-
-    fn new(
-        class: Option<Global<'graph>>,
-        dtype: DType,
-        shape: Box<[u64]>,
-        fortran: bool,
-        data: Object<'graph>,
-        budget: &mut Budget,
-    ) -> Result<Self, Error> {
-        let nbytes = given::product(&shape, dtype.width(), data)?;
-        let count = given::product(&shape, 1, data)?;
-        let data = match given::bytes(data, budget)? {
-            Some(_) if dtype.has_objects() => {
-                return Err(Error::malformed("bytes for Python objects", data));
-            }
-            Some(bytes) if bytes.len() as u64 != nbytes => {
-                let what = format!("{} bytes of data where {nbytes} are needed", bytes.len());
-                return Err(Error::malformed(what, data));
-            }
-            Some(bytes) => Data::Bytes(bytes),
-            None => {
-                let items = data.items().filter(|_| dtype.has_objects());
-                let items = items.ok_or_else(|| Error::not_a("bytes", data))?;
-                if items.len() as u64 != count {
-                    let what = format!("{} objects where {count} are needed", items.len());
-                    return Err(Error::malformed(what, data));
+        let fault = |fault| Error::new(fault, at);
+        dtype.check_stated()?;
+        let needs = given::product(&layout.shape, dtype.itemsize(), at)?;
+        let elements = given::count(&layout.shape);
+        match &data {
+            Data::Bytes(bytes) => {
+                let has = bytes.as_slice().len() as u64;
+                if needs != has {
+                    return Err(fault(Fault::DataLength { needs, has }));
                 }
-                Data::Objects(items)
+                if needs == 0 && elements > MOST_EMPTY {
+                    return Err(fault(Fault::EmptyElements(elements)));
+                }
             }
-        };
-        Ok(Self { class, dtype, shape, fortran, data })
+            Data::Objects(items) => {
+                let has = items.len() as u64;
+                if elements != has {
+                    return Err(fault(Fault::ItemCount { needs: elements, has }));
+                }
+            }
+        }
+        let count = usize::try_from(elements).map_err(|_| fault(Fault::Overflow))?;
+        Ok(Self { object, class: None, rest: Vec::new(), dtype, layout, count, data })
     }
 
-    /// Its class: `numpy.ndarray` or a subclass; none where the pickle does not say.
+    /// As an array of this class, with what that added to the state.
+    pub(super) fn of_class(self, class: Object<'graph>, rest: Vec<Object<'graph>>) -> Self {
+        Self { class: Some(class), rest, ..self }
+    }
+
+    /// The object it is a view of.
     #[must_use]
-    pub const fn class(&self) -> Option<Global<'graph>> {
+    pub const fn object(&self) -> Object<'graph> {
+        self.object
+    }
+
+    /// Its class: `numpy.ndarray`, `numpy.matrix`, `numpy.rec.recarray`, … A global, as a rule.
+    /// None where the file does not name it, for then it is `numpy.ndarray`.
+    #[must_use]
+    pub const fn class(&self) -> Option<Object<'graph>> {
         self.class
+    }
+
+    /// What a subclass added to the state of the array.
+    #[must_use]
+    pub fn rest(&self) -> &[Object<'graph>] {
+        &self.rest
     }
 
     /// The type of its elements.
     #[must_use]
-    pub const fn dtype(&self) -> &DType {
+    pub const fn dtype(&self) -> &DType<'graph> {
         &self.dtype
     }
 
-    /// Its sizes.
+    /// Its sizes (elements), one a dimension; empty for a single element.
     #[must_use]
-    pub const fn shape(&self) -> &[u64] {
-        &self.shape
+    pub fn shape(&self) -> &[u64] {
+        &self.layout.shape
     }
 
-    /// Whether the first index runs fastest in the data (Fortran's order), not the last (C's).
+    /// In which order its elements are stored.
     #[must_use]
-    pub const fn is_fortran(&self) -> bool {
-        self.fortran
+    pub const fn order(&self) -> Order {
+        self.layout.order
     }
 
     /// How many elements it has.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        self.shape.iter().copied().fold(1, u64::saturating_mul)
+    pub const fn len(&self) -> usize {
+        self.count
     }
 
     /// Whether it has none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.shape.contains(&0)
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
-    /// The data as it lies in the pickle; none if the elements are Python objects.
+    /// Its elements in memory (bytes): objects count as references. Cannot overflow.
+    #[must_use]
+    pub fn nbytes(&self) -> u64 {
+        (self.count as u64).saturating_mul(self.dtype.itemsize())
+    }
+
+    /// Its data as stored, in its [`order`](Self::order) and byte order; none if its elements
+    /// hold objects. Lent, never copied.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.data {
-            Data::Bytes(bytes) => Some(bytes),
+            Data::Bytes(bytes) => Some(bytes.as_slice()),
             Data::Objects(_) => None,
         }
     }
 
-    /// Its elements in row-major order, whatever the order of the data.
-    ///
-    /// # Errors
-    /// [`Category::OverLimit`](crate::Category::OverLimit) if elements without bytes are more
-    /// than `budget` has steps for.
-    pub fn elements(
-        &self,
-        budget: &mut Budget,
-    ) -> Result<impl Iterator<Item = Element<'_>>, Error> {
-        if self.dtype.width() == 0 {
-            budget.visits(self.len())?;
-        }
-        let width = usize::try_from(self.dtype.width()).unwrap_or(usize::MAX);
-        Ok(self.places().map_while(move |place| match &self.data {
-            Data::Bytes(bytes) => {
-                let start = place.checked_mul(width)?;
-                self.dtype.element(bytes.get(start..start.checked_add(width)?)?)
-            }
-            Data::Objects(items) => items.get(place).map(Element::Object),
-        }))
-    }
-
-    /// The bytes of its elements in row-major order, numbers little-endian; none if they are
-    /// Python objects.
-    ///
-    /// # Errors
-    /// [`Category::OverLimit`](crate::Category::OverLimit) if `budget` does not cover them.
-    pub fn to_bytes(&self, budget: &mut Budget) -> Result<Option<Vec<u8>>, Error> {
-        let Data::Bytes(bytes) = &self.data else { return Ok(None) };
-        budget.memory(bytes.len() as u64)?;
-        let width = usize::try_from(self.dtype.width()).unwrap_or(usize::MAX);
-        let mut out = Vec::with_capacity(bytes.len());
-        if width > 0 {
-            for place in self.places() {
-                let start = place.saturating_mul(width);
-                let element = bytes.get(start..start.saturating_add(width));
-                out.extend_from_slice(element.unwrap_or_default());
-            }
-            out.chunks_exact_mut(width).for_each(|element| self.dtype.to_little(element));
-        }
-        Ok(Some(out))
-    }
-
-    /// Where in the data each element lies, in row-major order (elements).
-    fn places(&self) -> impl Iterator<Item = usize> + '_ {
-        let mut stride = 1_usize;
-        let strides: Vec<usize> = self
-            .shape
-            .iter()
-            .map(|&size| {
-                let own = stride;
-                stride = stride.saturating_mul(usize::try_from(size).unwrap_or(usize::MAX));
-                own
-            })
-            .collect();
-        let mut index = vec![0_u64; self.shape.len()];
-        let mut left = self.len();
-        let mut flat = 0_usize;
-        // Objects are listed in row-major order even so.
-        let fortran = self.fortran && self.shape.len() > 1 && self.bytes().is_some();
-        std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            if !fortran {
-                let place = flat;
-                flat = flat.saturating_add(1);
-                return Some(place);
-            }
-            let place = index.iter().zip(&strides).fold(0_usize, |place, (&at, &stride)| {
-                place.saturating_add(usize::try_from(at).unwrap_or(0).saturating_mul(stride))
-            });
-            for (at, &size) in index.iter_mut().zip(&self.shape).rev() {
-                *at = at.saturating_add(1);
-                if *at < size {
-                    break;
-                }
-                *at = 0;
-            }
-            Some(place)
-        })
-    }
-}
-
-/// An array some elements of which are masked.
-#[derive(Clone, Debug)]
-pub struct MaskedArray<'graph> {
-    /// The array, with values under the mask as well.
-    pub array: NumpyArray<'graph>,
-    mask: Cow<'graph, [u8]>,
-}
-
-impl<'graph> MaskedArray<'graph> {
-    /// The masked array that `object` is; none if it is none.
-    ///
-    /// # Errors
-    /// As [`NumpyArray::view`]; the mask has another size than the array.
-    pub fn view(object: Object<'graph>, budget: &mut Budget) -> Result<Option<Self>, Error> {
-        if !given::call(object).is_some_and(|(global, _)| is_masked(global)) {
-            return Ok(None);
-        }
-        let Some(array) = NumpyArray::view(object, budget)? else { return Ok(None) };
-        let mask = given::state(object)?.and_then(|state| state.get(5));
-        let mask = mask.ok_or_else(|| Error::malformed("a masked array without a mask", object))?;
-        let bytes = given::bytes(mask, budget)?.ok_or_else(|| Error::not_a("bytes", mask))?;
-        let whole = (bytes.len() as u64).checked_rem(array.len().max(1)) == Some(0);
-        if !whole || bytes.is_empty() != array.is_empty() {
-            return Err(Error::malformed("a mask of another size than the array", mask));
-        }
-        Ok(Some(Self { array, mask: bytes }))
-    }
-
-    /// The mask as it lies in the pickle, in the order of the array's data: a byte for each
-    /// element, or for each field of each; not 0 where it is masked.
+    /// Its objects in row-major order; none if its elements are bytes. Of a structured dtype
+    /// with objects among its fields, each is a tuple of the fields' values.
     #[must_use]
-    pub fn mask(&self) -> &[u8] {
-        &self.mask
-    }
-}
-
-fn is_masked(global: Global) -> bool {
-    global.name == b"_mareconstruct" && matches!(global.module, b"numpy.ma.core" | b"numpy.ma")
-}
-
-/// A single number, text or time of numpy's.
-#[derive(Clone, Debug)]
-pub struct NumpyScalar<'graph> {
-    dtype: DType,
-    data: Result<Cow<'graph, [u8]>, Object<'graph>>,
-}
-
-impl<'graph> NumpyScalar<'graph> {
-    /// The scalar that `object` is; none if it is none.
-    ///
-    /// # Errors
-    /// As [`NumpyArray::view`].
-    pub fn view(object: Object<'graph>, budget: &mut Budget) -> Result<Option<Self>, Error> {
-        let Some((global, args)) = given::call(object) else { return Ok(None) };
-        if !given::is_core(global, &[b"multiarray", b"_multiarray_umath"], b"scalar") {
-            return Ok(None);
+    pub const fn objects(&self) -> Option<Items<'graph>> {
+        match self.data {
+            Data::Objects(items) => Some(items),
+            Data::Bytes(_) => None,
         }
-        let Some([dtype, data]) = args.array().filter(|[dtype, _]| is_dtype(*dtype)) else {
-            return Err(Error::malformed("a scalar takes a dtype and data", object));
-        };
-        let dtype = DType::read(dtype, budget)?;
-        if dtype.has_objects() {
-            return Ok(Some(Self { dtype, data: Err(data) }));
-        }
-        let bytes = given::bytes(data, budget)?.ok_or_else(|| Error::not_a("bytes", data))?;
-        if bytes.len() as u64 != dtype.width() {
-            let what = format!("{} bytes where {} are needed", bytes.len(), dtype.width());
-            return Err(Error::malformed(what, data));
-        }
-        Ok(Some(Self { dtype, data: Ok(bytes) }))
     }
 
-    /// Its type.
+    /// The `index`th element in row-major order.
     #[must_use]
-    pub const fn dtype(&self) -> &DType {
-        &self.dtype
-    }
-
-    /// Its value.
-    #[must_use]
-    pub fn value(&self) -> Element<'_> {
+    pub fn element(&self, index: usize) -> Option<Element<'_>> {
         match &self.data {
-            Ok(bytes) => self.dtype.element(bytes).unwrap_or(Element::Raw(bytes)),
-            Err(object) => Element::Object(*object),
+            Data::Bytes(_) => Some(Element::of(&self.dtype, self.element_bytes(index)?)),
+            Data::Objects(items) => items.get(index).map(Element::Object),
         }
+    }
+
+    /// The element of these indices, one a dimension.
+    ///
+    /// ```
+    /// # use depickle::python::numpy::NumpyArray;
+    /// fn corner(array: &NumpyArray) -> Option<f64> {
+    ///     array.at(&[0, 0])?.as_f64()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn at(&self, indices: &[u64]) -> Option<Element<'_>> {
+        self.element(self.layout.index(indices)?)
+    }
+
+    /// All elements in row-major order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Element<'_>> {
+        // Unreachable default: every index below the count has an element.
+        (0..self.count).map(|index| self.element(index).unwrap_or(Element::Void(&[])))
+    }
+
+    /// The bytes of one element, as stored.
+    #[must_use]
+    pub fn element_bytes(&self, index: usize) -> Option<&[u8]> {
+        if index >= self.count {
+            return None;
+        }
+        let width = self.width();
+        let start = self.layout.place(index).checked_mul(width)?;
+        self.bytes()?.get(start..start.checked_add(width)?)
+    }
+
+    /// Bytes of one element. Fits, as the data is there; of no elements it does not matter.
+    fn width(&self) -> usize {
+        usize::try_from(self.dtype.itemsize()).unwrap_or(usize::MAX)
+    }
+
+    /// Its data in row-major order, in its own byte order: lent where it is stored so. None if
+    /// its elements hold objects.
+    #[must_use]
+    pub fn row_major_bytes(&self) -> Option<Cow<'_, [u8]>> {
+        let bytes = self.bytes()?;
+        if self.layout.order == Order::C || bytes.is_empty() {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let mut rows = Vec::with_capacity(bytes.len());
+        for index in 0..self.count {
+            rows.extend_from_slice(self.element_bytes(index)?);
+        }
+        Some(Cow::Owned(rows))
+    }
+
+    /// Its data in row-major order with every number little-endian, as
+    /// `array.astype(array.dtype.newbyteorder("<")).tobytes()` gives it.
+    ///
+    /// # Errors
+    /// [`Error`] if its elements hold objects, or big-endian fields that lie over one another.
+    pub fn little_endian_bytes(&self) -> Result<Cow<'_, [u8]>, Error> {
+        let objects = || given::not_a("an array of bytes", self.object);
+        let mut bytes = self.row_major_bytes().ok_or_else(objects)?;
+        if !self.dtype.has_big() || bytes.is_empty() {
+            return Ok(bytes);
+        }
+        swap::to_little(&self.dtype, bytes.to_mut())?;
+        Ok(bytes)
     }
 }

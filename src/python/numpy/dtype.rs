@@ -1,69 +1,85 @@
 //! Types of elements.
 
-use std::fmt;
+use std::sync::Arc;
 
-use super::error::Error;
+use super::datetime::Unit;
+use super::error::{Error, Fault};
 use super::given;
-use crate::base::Budget;
-use crate::pickle::{Items, Object, Value};
+use super::views::Views;
+use crate::base::FileOffset;
+use crate::pickle::{Global, Object, Text};
 
-/// Dtypes in each other that are followed; honest ones have a handful.
-const DEEPEST: usize = 32;
-/// Parts of one dtype, those of its parts included. Sharing spells any number in a few bytes.
-const MOST: usize = 1 << 16;
+/// Dtypes in each other that are followed (levels); honest ones have a handful.
+pub(super) const DEEPEST: usize = 64;
+/// Fields of one dtype, those of its inner dtypes included, that are followed.
+pub(super) const MOST_FIELDS: u64 = 1 << 16;
 
-/// How far into a dtype one is.
-struct Within<'run> {
+/// A type of elements. Cheap to clone.
+///
+/// One that exists is sound: fields lie inside their element, sub-arrays fill it, and it does
+/// not hold itself; it has at most 65,536 fields in all, at most 64 levels deep.
+#[derive(Clone, Debug)]
+pub struct DType<'graph>(Arc<Inner<'graph>>);
+
+#[derive(Debug)]
+struct Inner<'graph> {
+    head: Head<'graph>,
+    kind: Kind<'graph>,
+    /// Levels below, and fields in all.
     depth: usize,
-    /// Parts that may yet come.
-    left: &'run mut usize,
-    budget: &'run mut Budget,
+    fields: u64,
+    objects: bool,
+    /// Whether some number of several bytes is in no known order.
+    unstated: bool,
+    /// Whether some number is big-endian.
+    big: bool,
 }
 
-impl Within<'_> {
-    const fn deeper(&mut self) -> Within<'_> {
-        Within { depth: self.depth.saturating_add(1), left: self.left, budget: self.budget }
-    }
-}
-
-/// A type of elements. One that exists is sound: fields lie inside their element, sub-arrays
-/// fill it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DType {
-    kind: Kind,
-    width: u64,
-    order: ByteOrder,
+/// What every dtype has, whatever its kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'graph> {
+    pub order: ByteOrder,
+    pub itemsize: u64,
+    pub alignment: Option<u64>,
+    pub aligned: bool,
+    pub class: Option<Global<'graph>>,
+    pub metadata: Option<Object<'graph>>,
+    pub at: Option<FileOffset>,
 }
 
 /// In which order the bytes of one number stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ByteOrder {
     /// Least significant first.
     Little,
     /// Most significant first.
     Big,
-    /// There are no numbers of several bytes, or parts say it themselves.
-    None,
+    /// Elements have no numbers of several bytes.
+    Irrelevant,
+    /// The file does not say: the order of whichever machine reads it. A class stands for
+    /// such a dtype; arrays and scalars are never of one.
+    Unstated,
 }
 
 /// A kind of elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum Kind<'graph> {
     /// `bool`: one byte, 0 is false.
     Bool,
     /// Signed integers of 1 to 8 bytes.
     Int,
     /// Unsigned integers of 1 to 8 bytes.
     UInt,
-    /// Floating-point numbers of 2, 4 or 8 bytes, or C's `long double` of 12 or 16.
+    /// Floating-point numbers of 2, 4 or 8 bytes, or of 12 or 16: C's `long double`.
     Float,
     /// Complex numbers: two floating-point numbers.
     Complex,
     /// Byte strings, filled up with zeros.
     Bytes,
     /// Texts: code points of 4 bytes each, filled up with zeros.
-    Text,
+    Unicode,
     /// Raw bytes without meaning.
     Void,
     /// Points in time, counted from 1970 in units.
@@ -72,304 +88,258 @@ pub enum Kind {
     TimeDelta(Unit),
     /// Python objects.
     Object,
+    /// Texts of any length, `numpy.dtypes.StringDType`; missing ones are `na_object`.
+    String {
+        /// Whether other values become texts when they are assigned.
+        coerce: bool,
+        /// What a missing text is, if there can be any.
+        na_object: Option<Object<'graph>>,
+    },
     /// Structures of named fields, which may overlap.
-    Struct(Box<[Field]>),
+    Struct(Box<[Field<'graph>]>),
     /// Arrays of one shape.
-    SubArray(Box<DType>, Box<[u64]>),
-}
-
-/// What times are counted in: `count` times a unit by numpy's name for it (`ns`, `D`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// `Y M W D h m s ms us ns ps fs as`, or `generic`.
-    pub name: Box<str>,
-    /// How many of it.
-    pub count: u64,
+    SubArray {
+        /// Their elements.
+        base: DType<'graph>,
+        /// Their shape.
+        shape: Box<[u64]>,
+    },
+    /// A type that another library defined, `ml_dtypes.bfloat16` say: only its width is known.
+    User(Global<'graph>),
 }
 
 /// A named part of an element.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name.
-    pub name: Box<str>,
-    /// Bytes before it in the element.
-    pub offset: u64,
-    /// Its type.
-    pub dtype: DType,
+#[derive(Clone, Debug)]
+pub struct Field<'graph> {
+    pub(super) name: Text<'graph>,
+    pub(super) offset: u64,
+    pub(super) title: Option<Object<'graph>>,
+    pub(super) dtype: DType<'graph>,
 }
 
-impl DType {
-    /// The dtype that `object` is; none if it is none.
+impl Inner<'_> {
+    fn byte_order(&self) -> ByteOrder {
+        match self.kind {
+            Kind::Bytes | Kind::Void | Kind::Bool | Kind::Object | Kind::String { .. } => {
+                ByteOrder::Irrelevant
+            }
+            Kind::Struct(_) | Kind::SubArray { .. } => ByteOrder::Irrelevant,
+            Kind::Int | Kind::UInt if self.head.itemsize == 1 => ByteOrder::Irrelevant,
+            _ => self.head.order,
+        }
+    }
+}
+
+impl<'graph> Field<'graph> {
+    /// Its name; Python 2's have no encoding.
+    #[must_use]
+    pub const fn name(&self) -> Text<'graph> {
+        self.name
+    }
+
+    /// Where it begins in its element (bytes).
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its second name, of any type.
+    #[must_use]
+    pub const fn title(&self) -> Option<Object<'graph>> {
+        self.title
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub const fn dtype(&self) -> &DType<'graph> {
+        &self.dtype
+    }
+}
+
+impl<'graph> DType<'graph> {
+    /// A view of `object`: a dtype, or a class that stands for one (`numpy.float64`,
+    /// `numpy.dtypes.Float64DType`). [`Views`] is cheaper for many.
     ///
     /// # Errors
-    /// What is wrong with it. Nested dtypes cost a step of `budget` each.
-    pub fn view(object: Object<'_>, budget: &mut Budget) -> Result<Option<Self>, Error> {
-        if is_dtype(object) { Self::read(object, budget).map(Some) } else { Ok(None) }
+    /// [`Error`] if it is none, or none that is sound.
+    pub fn view(object: Object<'graph>) -> Result<Self, Error> {
+        Views::default().dtype(object)
     }
 
-    /// The dtype that `object` must be.
-    pub(super) fn read(object: Object, budget: &mut Budget) -> Result<Self, Error> {
-        Self::part(object, Within { depth: 0, left: &mut MOST.clone(), budget })
-    }
-
-    /// The dtype that a part of another must be. Goes at most [`DEEPEST`] levels down.
-    fn part(object: Object, within: Within) -> Result<Self, Error> {
-        within.budget.visits(1)?;
-        if within.depth > DEEPEST {
-            return Err(Error::malformed(format!("dtypes over {DEEPEST} levels deep"), object));
-        }
-        *within.left = within
-            .left
-            .checked_sub(1)
-            .ok_or_else(|| Error::malformed(format!("a dtype of over {MOST} parts"), object))?;
-        let args = given::call(object).filter(|_| is_dtype(object)).map(|(_, args)| args);
-        let spelled =
-            args.and_then(|args| args.get(0)).ok_or_else(|| Error::not_a("a dtype", object))?;
-        let spelled = match spelled.value() {
-            Value::Text(text) => text.as_str().ok_or_else(|| Error::not_a("a name", spelled))?,
-            // The elements of record arrays are structures.
-            Value::Global(class) if class.name == b"record" => "V0",
-            _ => return Err(Error::unsupported("a dtype that is no name", spelled)),
-        };
-        let basic = basic(spelled)
-            .ok_or_else(|| Error::unsupported(format!("the dtype {spelled:?}"), object))?;
-        match given::state(object)? {
-            Some(state) => basic.with_state(state, object, within),
-            None => Ok(basic),
-        }
-    }
-
-    /// `(version, order, subdtype, names, fields, itemsize, alignment, flags[, metadata])`
-    fn with_state(
-        mut self,
-        state: Items,
-        object: Object,
-        mut within: Within,
-    ) -> Result<Self, Error> {
-        let (Some(version), Some(order), Some(sub), Some(names), Some(fields), Some(itemsize)) =
-            (state.get(0), state.get(1), state.get(2), state.get(3), state.get(4), state.get(5))
-        else {
-            return Err(Error::malformed("a dtype's state of fewer than 6 parts", object));
-        };
-        if !matches!(version.as_int(), Some(3 | 4)) {
-            return Err(Error::unsupported(
-                "a dtype's state of another version than 3 and 4",
-                object,
-            ));
-        }
-        if itemsize.as_int() != Some(-1) {
-            let itemsize = given::size(itemsize)?;
-            let sized = matches!(self.kind, Kind::Bytes | Kind::Text | Kind::Void);
-            if !sized && itemsize != self.width {
-                return Err(Error::malformed("an itemsize that is not the dtype's", object));
-            }
-            self.width = itemsize;
-        }
-        self.order = match order.as_str() {
-            Some("<" | "=") => ByteOrder::Little,
-            Some(">") => ByteOrder::Big,
-            Some("|") => ByteOrder::None,
-            _ => return Err(Error::not_a("a byte order", order)),
-        };
-        if let Kind::DateTime(unit) | Kind::TimeDelta(unit) = &mut self.kind
-            && let Some(metadata) = state.get(8)
-        {
-            *unit = Unit::read(metadata, within.budget)?;
-        }
-        if self.kind == Kind::Text && !self.width.is_multiple_of(4) {
-            return Err(Error::malformed("a text of no whole characters", object));
-        }
-        if let Some([base, shape]) = sub.as_tuple().and_then(Items::array) {
-            let base = Self::part(base, within.deeper())?;
-            let shape = given::shape(shape)?;
-            if given::product(&shape, base.width, object)? != self.width {
-                return Err(Error::malformed("a sub-array that does not fill its element", object));
-            }
-            self.kind = Kind::SubArray(Box::new(base), shape);
-        } else if let Some(names) = names.items() {
-            self.kind = Kind::Struct(self.fields(names, fields, within)?);
-        }
-        Ok(self)
-    }
-
-    /// Names in order, and a dict of `(dtype, offset[, title])`.
-    fn fields(
-        &self,
-        names: Items,
-        fields: Object,
-        mut within: Within,
-    ) -> Result<Box<[Field]>, Error> {
-        let dict = fields.as_dict().ok_or_else(|| Error::not_a("a dict of fields", fields))?;
-        // By name, so that many names cost no more than their number.
-        within.budget.visits(dict.len() as u64)?;
-        let by_name: std::collections::HashMap<&str, Object> =
-            dict.iter().filter_map(|(name, field)| Some((name.as_str()?, field))).collect();
-        let mut found = Vec::new();
-        for name in names.iter() {
-            let text = name.as_str().ok_or_else(|| Error::not_a("a name", name))?;
-            let field = by_name.get(text).and_then(|field| field.as_tuple());
-            let (Some(dtype), Some(offset)) =
-                (field.and_then(|f| f.get(0)), field.and_then(|f| f.get(1)))
-            else {
-                return Err(Error::malformed(format!("the field {text:?} has no dtype"), fields));
-            };
-            let dtype = Self::part(dtype, within.deeper())?;
-            let offset = given::size(offset)?;
-            if offset.checked_add(dtype.width).is_none_or(|end| end > self.width) {
-                let what = format!("the field {text:?} reaches past its element");
-                return Err(Error::malformed(what, fields));
-            }
-            within.budget.memory((text.len() as u64).saturating_add(128))?;
-            found.push(Field { name: text.into(), offset, dtype });
-        }
-        Ok(found.into())
-    }
-
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> &Kind {
-        &self.kind
-    }
-
-    /// Bytes of one element.
-    #[must_use]
-    pub const fn width(&self) -> u64 {
-        self.width
-    }
-
-    /// The order of bytes in its numbers.
-    #[must_use]
-    pub const fn byte_order(&self) -> ByteOrder {
-        self.order
-    }
-
-    /// The field of this name, of structures.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Field> {
-        match &self.kind {
-            Kind::Struct(fields) => fields.iter().find(|field| &*field.name == name),
-            _ => None,
-        }
-    }
-
-    /// Whether elements, or parts of them, are Python objects.
-    #[must_use]
-    pub fn has_objects(&self) -> bool {
-        match &self.kind {
-            Kind::Object => true,
-            Kind::Struct(fields) => fields.iter().any(|field| field.dtype.has_objects()),
-            Kind::SubArray(base, _) => base.has_objects(),
-            _ => false,
-        }
-    }
-
-    /// Puts the bytes of one element's numbers into little-endian order.
-    pub(super) fn to_little(&self, element: &mut [u8]) {
-        let part = match &self.kind {
+    /// Proves the parts to fit, and joins them.
+    pub(super) fn new(head: Head<'graph>, kind: Kind<'graph>) -> Result<Self, Error> {
+        let fault = |fault| Error::new(fault, head.at);
+        let mut parts: Vec<&DType> = Vec::new();
+        match &kind {
             Kind::Struct(fields) => {
                 for field in fields {
-                    let end = field.offset.saturating_add(field.dtype.width);
-                    if let (Ok(start), Ok(end)) =
-                        (usize::try_from(field.offset), usize::try_from(end))
-                        && let Some(bytes) = element.get_mut(start..end)
-                    {
-                        field.dtype.to_little(bytes);
+                    let end = field.offset.checked_add(field.dtype.itemsize());
+                    let end = end.ok_or_else(|| fault(Fault::Overflow))?;
+                    if end > head.itemsize {
+                        let name = field.name.to_string_lossy().into();
+                        let itemsize = head.itemsize;
+                        return Err(fault(Fault::FieldOutside { name, end, itemsize }));
                     }
+                    parts.push(&field.dtype);
                 }
-                return;
             }
-            Kind::SubArray(base, _) => {
-                let len = usize::try_from(base.width).unwrap_or(0).max(1);
-                return element.chunks_exact_mut(len).for_each(|part| base.to_little(part));
+            Kind::SubArray { base, shape } => {
+                let needs = given::product(shape, base.itemsize(), head.at)?;
+                if needs != head.itemsize {
+                    return Err(fault(Fault::SubArraySize { needs, itemsize: head.itemsize }));
+                }
+                if needs == 0 && given::count(shape) > MOST_FIELDS {
+                    return Err(fault(Fault::EmptyElements(given::count(shape))));
+                }
+                parts.push(base);
             }
-            _ if self.order != ByteOrder::Big => return,
-            Kind::Text => 4,
-            Kind::Complex => self.width / 2,
-            Kind::Bool | Kind::Bytes | Kind::Void | Kind::Object => return,
-            _ => self.width,
-        };
-        let part = usize::try_from(part).unwrap_or(0).max(1);
-        element.chunks_exact_mut(part).for_each(<[u8]>::reverse);
+            Kind::Unicode if !head.itemsize.is_multiple_of(4) => {
+                return Err(fault(Fault::Width(head.itemsize)));
+            }
+            _ => {}
+        }
+        let depth = parts.iter().map(|part| part.0.depth.saturating_add(1)).max().unwrap_or(0);
+        if depth > DEEPEST {
+            return Err(fault(Fault::TooDeep(DEEPEST)));
+        }
+        let fields = parts
+            .iter()
+            .fold(0, |sum: u64, part| sum.saturating_add(part.0.fields).saturating_add(1));
+        if fields > MOST_FIELDS {
+            return Err(fault(Fault::TooManyFields(MOST_FIELDS)));
+        }
+        let objects = matches!(kind, Kind::Object) || parts.iter().any(|part| part.0.objects);
+        let parts_big = parts.iter().any(|part| part.0.big);
+        let parts_unstated = parts.iter().any(|part| part.0.unstated);
+        let mut inner = Inner { head, kind, depth, fields, objects, unstated: false, big: false };
+        let own = !matches!(inner.kind, Kind::User(_)) && inner.byte_order() == ByteOrder::Unstated;
+        inner.unstated = own || parts_unstated;
+        inner.big = inner.byte_order() == ByteOrder::Big || parts_big;
+        Ok(Self(Arc::new(inner)))
     }
-}
 
-impl Unit {
-    /// `(dict, (unit, count, 1, event))`
-    fn read(metadata: Object, budget: &mut Budget) -> Result<Self, Error> {
-        let parts = metadata.as_tuple().and_then(|pair| pair.get(1)?.as_tuple());
-        let (Some(name), Some(count)) =
-            (parts.and_then(|parts| parts.get(0)), parts.and_then(|parts| parts.get(1)))
-        else {
-            return Err(Error::not_a("a unit of time", metadata));
-        };
-        let bytes = match name.value() {
-            Value::Text(text) => Some(text.as_bytes().into()),
-            _ => given::bytes(name, budget)?,
-        };
-        let named = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let named = named.ok_or_else(|| Error::not_a("a unit's name", name))?;
-        Ok(Self { name: named.into(), count: given::size(count)? })
+    /// What its elements are.
+    #[must_use]
+    pub fn kind(&self) -> &Kind<'graph> {
+        &self.0.kind
     }
-}
 
-/// Whether an object is a call of `numpy.dtype`.
-pub(super) fn is_dtype(object: Object) -> bool {
-    given::call(object).is_some_and(|(global, _)| global.is("numpy", "dtype"))
-}
+    /// One element (bytes).
+    #[must_use]
+    pub fn itemsize(&self) -> u64 {
+        self.0.head.itemsize
+    }
 
-/// The dtype of a name such as `f8`, `S10` or `O`; native order until a state says another.
-fn basic(name: &str) -> Option<DType> {
-    let letter = name.chars().next()?;
-    let digits = name.get(letter.len_utf8()..)?;
-    let size: Option<u64> = if digits.is_empty() { None } else { Some(digits.parse().ok()?) };
-    let unit = Unit { name: "generic".into(), count: 1 };
-    let (kind, width) = match (letter, size) {
-        ('b', Some(1)) | ('?', None) => (Kind::Bool, 1),
-        ('i', Some(width @ (1 | 2 | 4 | 8))) => (Kind::Int, width),
-        ('u', Some(width @ (1 | 2 | 4 | 8))) => (Kind::UInt, width),
-        ('f', Some(width @ (2 | 4 | 8 | 12 | 16))) => (Kind::Float, width),
-        ('c', Some(width @ (8 | 16 | 24 | 32))) => (Kind::Complex, width),
-        ('S' | 'a', width) => (Kind::Bytes, width.unwrap_or(0)),
-        ('U', width) => (Kind::Text, width.unwrap_or(0).checked_mul(4)?),
-        ('V', width) => (Kind::Void, width.unwrap_or(0)),
-        ('M', Some(8)) => (Kind::DateTime(unit), 8),
-        ('m', Some(8)) => (Kind::TimeDelta(unit), 8),
-        ('O', None | Some(4 | 8)) => (Kind::Object, 8),
-        _ => return None,
-    };
-    let order = if width > 1 { ByteOrder::Little } else { ByteOrder::None };
-    Some(DType { kind, width, order })
-}
+    /// In which order the bytes of numbers stand. That of a structure's fields is their own.
+    #[must_use]
+    pub fn byte_order(&self) -> ByteOrder {
+        self.0.byte_order()
+    }
 
-/// As numpy's `dtype.str`; structures and sub-arrays as raw bytes, `|V12`.
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (letter, width) = match &self.kind {
-            Kind::Bool => ('b', self.width),
-            Kind::Int => ('i', self.width),
-            Kind::UInt => ('u', self.width),
-            Kind::Float => ('f', self.width),
-            Kind::Complex => ('c', self.width),
-            Kind::Bytes => ('S', self.width),
-            Kind::Text => ('U', self.width / 4),
-            Kind::Void | Kind::Struct(_) | Kind::SubArray(..) => ('V', self.width),
-            Kind::DateTime(_) => ('M', self.width),
-            Kind::TimeDelta(_) => ('m', self.width),
-            Kind::Object => return f.write_str("|O"),
+    /// Whether some number in it is big-endian.
+    pub(super) fn has_big(&self) -> bool {
+        self.0.big
+    }
+
+    pub(super) fn is_big(&self) -> bool {
+        self.byte_order() == ByteOrder::Big
+    }
+
+    /// What addresses are a multiple of (bytes), where the file says so.
+    #[must_use]
+    pub fn alignment(&self) -> Option<u64> {
+        self.0.head.alignment
+    }
+
+    /// Whether a structure was laid out as C does, `align=True`.
+    #[must_use]
+    pub fn is_aligned_struct(&self) -> bool {
+        self.0.head.aligned
+    }
+
+    /// The class of elements where it is not numpy's own for the kind: `numpy.record`.
+    #[must_use]
+    pub fn class(&self) -> Option<Global<'graph>> {
+        self.0.head.class
+    }
+
+    /// The dict of further facts that Python code attached.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Object<'graph>> {
+        self.0.head.metadata
+    }
+
+    /// Whether elements hold Python objects, so that they are no bytes.
+    #[must_use]
+    pub fn has_objects(&self) -> bool {
+        self.0.objects
+    }
+
+    /// The fields, in order; none if it is no structure.
+    #[must_use]
+    pub fn fields(&self) -> &[Field<'graph>] {
+        match &self.0.kind {
+            Kind::Struct(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    /// The field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field<'graph>> {
+        self.fields().iter().find(|field| field.name.as_bytes() == name.as_bytes())
+    }
+
+    /// Fields in all, those of inner dtypes included.
+    pub(super) fn fields_in_all(&self) -> u64 {
+        self.0.fields
+    }
+
+    pub(super) fn at(&self) -> Option<FileOffset> {
+        self.0.head.at
+    }
+
+    /// Refuses elements that cannot be read: numbers of several bytes in no known order.
+    pub(super) fn check_stated(&self) -> Result<(), Error> {
+        if self.0.unstated {
+            return Err(Error::new(Fault::NoByteOrder, self.at()));
+        }
+        Ok(())
+    }
+
+    /// The dtype of a mask: booleans in place of everything but structures.
+    ///
+    /// Source: numpy `ma/core.py` (`make_mask_descr`).
+    pub(super) fn mask(&self) -> Result<Self, Error> {
+        // As deep as `DEEPEST` at most.
+        let head = Head {
+            order: ByteOrder::Irrelevant,
+            itemsize: 1,
+            alignment: None,
+            aligned: false,
+            class: None,
+            metadata: None,
+            at: self.at(),
         };
-        let plain = matches!(letter, 'b' | 'S' | 'V') || self.width == 1;
-        let order = match self.order {
-            _ if plain => '|',
-            ByteOrder::Big => '>',
-            _ => '<',
-        };
-        write!(f, "{order}{letter}{width}")?;
-        match &self.kind {
-            Kind::DateTime(unit) | Kind::TimeDelta(unit) if &*unit.name != "generic" => {
-                let count = if unit.count == 1 { String::new() } else { unit.count.to_string() };
-                write!(f, "[{count}{}]", unit.name)
+        match self.kind() {
+            Kind::Struct(fields) => {
+                let mut offset = 0_u64;
+                let mut masks = Vec::with_capacity(fields.len());
+                for field in fields {
+                    let dtype = field.dtype.mask()?;
+                    let next = offset.checked_add(dtype.itemsize());
+                    masks.push(Field { offset, dtype, ..field.clone() });
+                    offset = next.ok_or_else(|| Error::new(Fault::Overflow, self.at()))?;
+                }
+                Self::new(Head { itemsize: offset, ..head }, Kind::Struct(masks.into()))
             }
-            _ => Ok(()),
+            Kind::SubArray { base, shape } => {
+                let base = base.mask()?;
+                let itemsize = given::product(shape, base.itemsize(), self.at())?;
+                let kind = Kind::SubArray { base, shape: shape.clone() };
+                Self::new(Head { itemsize, ..head }, kind)
+            }
+            _ => Self::new(head, Kind::Bool),
         }
     }
 }

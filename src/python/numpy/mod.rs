@@ -1,42 +1,60 @@
 //! What numpy's globals mean: dtypes, arrays, masked arrays, scalars.
 //!
-//! Views over a graph, made when asked, in either spelling of numpy's modules (`numpy.core`
-//! before 2, `numpy._core` since). One that exists is proved: the data has as many bytes as shape
-//! and dtype need, and every field lies inside its element.
+//! Views over a graph, made when asked. One that exists is proven: the data has as many bytes
+//! as shape and dtype need, every field lies inside its element, every sub-array fills it. No
+//! view follows the file's shape by recursion, and nothing is allocated but what a
+//! [`Budget`](crate::Budget) covers.
 //!
 //! ```
 //! use depickle::pickle::{Policy, assemble, run};
-//! use depickle::python::numpy::{Element, NumpyArray};
+//! use depickle::python::numpy::NumpyArray;
 //! use depickle::{Budget, FileOffset};
 //!
 //! let stream = assemble(
 //!     "GLOBAL numpy.core.multiarray _reconstruct
 //!      GLOBAL numpy ndarray\nBININT1 0\nTUPLE1\nSHORT_BINBYTES \"b\"\nTUPLE3\nREDUCE
 //!      MARK\nBININT1 1\nBININT1 3\nTUPLE1
-//!      GLOBAL numpy dtype\nSHORT_BINUNICODE \"i2\"\nNEWFALSE\nNEWTRUE\nTUPLE3\nREDUCE
-//!      MARK\nBININT1 3\nSHORT_BINUNICODE \">\"\nNONE\nNONE\nNONE\nBININT -1\nBININT -1\nBININT1 0\nTUPLE\nBUILD
+//!      GLOBAL numpy dtype\nUNICODE i2\nNEWFALSE\nNEWTRUE\nTUPLE3\nREDUCE
+//!      MARK\nBININT1 3\nUNICODE >\nNONE\nNONE\nNONE\nBININT -1\nBININT -1\nBININT1 0\nTUPLE\nBUILD
 //!      NEWFALSE\nSHORT_BINBYTES \"\\x00\\x01\\x00\\x02\\xff\\xff\"\nTUPLE\nBUILD\nSTOP",
 //! )?;
-//! let (policy, mut budget) = (Policy::inspect(), Budget::default());
-//! let graph = run(stream.into(), FileOffset(0), &policy, &mut budget).graph;
-//! let array = NumpyArray::view(graph.root().ok_or("no root")?, &mut budget)?.ok_or("no array")?;
-//! assert_eq!((array.dtype().to_string(), array.shape()), (">i2".to_owned(), &[3][..]));
-//! let elements: Vec<Element> = array.elements(&mut budget)?.collect();
-//! assert_eq!(elements, [Element::Int(1), Element::Int(2), Element::Int(-1)]);
+//! let policy = Policy::inspect();
+//! let outcome = run(stream.into(), FileOffset(0), &policy, &mut Budget::default());
+//! let array = NumpyArray::view(outcome.graph.root().ok_or("no root")?)?;
+//! assert_eq!(array.dtype().to_string(), ">i2");
+//! assert_eq!(array.shape(), [3]);
+//! let numbers: Vec<_> = array.iter().filter_map(|element| element.as_i64()).collect();
+//! assert_eq!(numbers, [1, 2, -1]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Source: numpy 2.4 and 1.26 `multiarray/methods.c` (`array_reduce_ex`, `array_setstate`),
-//! `multiarray/descriptor.c` (`arraydescr_reduce`, `arraydescr_setstate`), `numeric.py`
-//! (`_frombuffer`), `multiarray/scalartypes.c.src` (`gentype_reduce`), `ma/core.py`.
+//! Source: numpy 2.4 and 1.26 `multiarray/methods.c` (`array_reduce`, `array_setstate`),
+//! `multiarray/descriptor.c` (`arraydescr_reduce`, `arraydescr_setstate`),
+//! `multiarray/scalartypes.c.src` (`gentype_reduce`), `ma/core.py`.
 
 mod array;
+mod code;
+mod datetime;
+mod descr;
 mod dtype;
+mod dtype_text;
 mod element;
 mod error;
+mod float;
 mod given;
+mod line;
+mod masked;
+mod rebuild;
+mod scalar;
+mod swap;
+mod views;
 
-pub use array::{MaskedArray, NumpyArray, NumpyScalar};
-pub use dtype::{ByteOrder, DType, Field, Kind, Unit};
-pub use element::Element;
-pub use error::Error;
+pub use array::{NumpyArray, Order};
+pub use datetime::{Moment, Unit, UnitBase};
+pub use dtype::{ByteOrder, DType, Field, Kind};
+pub use element::{Element, Record, SubArray, Ucs4};
+pub use error::{Error, Fault};
+pub use float::LongDouble;
+pub use masked::MaskedArray;
+pub use scalar::NumpyScalar;
+pub use views::{Numpy, Views};

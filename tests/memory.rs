@@ -141,12 +141,20 @@ fn counted() -> Vec<(&'static str, Vec<u8>)> {
         ("PUT", [b"N", &lines("p", "\n")[..]].concat()),
         ("BINPUT", [&b"N"[..], &(0..=255).flat_map(|n| [b'q', n]).collect::<Vec<u8>>()].concat()),
         ("LONG_BINPUT", [&b"N"[..], &numbers.clone().flat_map(put).collect::<Vec<u8>>()].concat()),
+        ("GLOBAL", short_globals()),
         ("GLOBAL", lines("c", "\nb\n")),
         ("GLOBAL", lines("ca\n", "\n")),
         ("INST", lines("(ia\n", "\n")),
         ("BUILD", numbers.clone().flat_map(code).collect()),
         ("BUILD", lines("ca\n", "\nNb")),
     ]
+}
+
+/// Globals with the shortest names there are, each another.
+fn short_globals() -> Vec<u8> {
+    let letters = (b'!'..=b'~').chain(0..b'\n');
+    let pair = |module| (b'!'..=b'~').map(move |name| [b'c', module, b'\n', name, b'\n']);
+    letters.flat_map(pair).flatten().collect()
 }
 
 fn streams() -> Vec<(&'static str, Vec<u8>)> {

@@ -56,8 +56,11 @@ class Inert(pickle.Unpickler):
         return Recorded
 
 
-class Recorded:
+class Recorded(dict):
+    """What a call would have made; an OrderedDict is filled as well."""
+
     def __init__(self, *args):
+        super().__init__()
         self.args = args
 
 

@@ -56,12 +56,15 @@ class Inert(pickle.Unpickler):
         return Recorded
 
 
-class Recorded(dict):
+class Recorded:
     """What a call would have made; an OrderedDict is filled as well."""
 
     def __init__(self, *args):
-        super().__init__()
         self.args = args
+
+    def __setitem__(self, key, value):
+        self.__dict__.setdefault("items", {})[key] = value
+
 
 
 def timed(work):

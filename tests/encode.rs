@@ -86,6 +86,18 @@ fn what_cpython_wrote_is_written_again_in_every_protocol() {
 }
 
 #[test]
+fn names_that_are_no_lines_need_protocol_4() {
+    for stream in [&b"\x8c\x01m\x8c\x02.a\x93."[..], b"\x8c\x01m\x8c\x03\xed\xa0\x80\x93."] {
+        let graph = read(stream);
+        let root = graph.root().unwrap();
+        for protocol in 0..4 {
+            assert_eq!(write(Encoder::new(protocol), root), Err(EncodeKindText::Needs(4)));
+        }
+        check(root, stream);
+    }
+}
+
+#[test]
 fn storing_as_cpython_does_gives_its_bytes() {
     let values = streams::values();
     let (mut same, mut others) = (0, Vec::new());

@@ -395,7 +395,10 @@ impl<'sink> Atoms<'sink> {
             return Ok(());
         }
         let lines = [module, name];
-        if lines.iter().any(|text| text.is_empty() || text.contains(&b'\n')) {
+        let line = |text: &[u8]| {
+            !text.is_empty() && !text.contains(&b'\n') && std::str::from_utf8(text).is_ok()
+        };
+        if !lines.into_iter().all(line) || name.starts_with(b".") {
             return Err(EncodeError::needs("a global whose name is no line of text", 4));
         }
         let mut path = name.split(|&byte| byte == b'.');

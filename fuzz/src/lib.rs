@@ -4,7 +4,7 @@ use depickle::container::Zip;
 use depickle::pickle::{
     Annotated, Encoder, Object, Op, Ops, Policy, assemble, difference, disassemble, run,
 };
-use depickle::python::numpy::{Element, Numpy, NumpyArray, Views};
+use depickle::python::numpy::{Element, FromElement, Numpy, NumpyArray, Views};
 use depickle::torch::{Checkpoint, Error, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
 
@@ -166,6 +166,17 @@ fn whole(array: &NumpyArray, left: &mut u64) {
     let product = if array.shape().contains(&0) { 0 } else { product.expect("no overflow") };
     assert_eq!(product, array.len() as u64);
     let bytes = array.bytes().map(|bytes| bytes.len() as u64);
+    if product <= 4096 {
+        // Converting all is converting one by one.
+        let each: Option<Vec<u64>> =
+            array.iter().map(|element| f64::from_element(element).map(f64::to_bits)).collect();
+        if let Ok(all) = array.to_vec::<f64>() {
+            assert_eq!(Some(all.into_iter().map(f64::to_bits).collect()), each);
+        }
+        if let Some(slice) = array.as_slice::<i64>() {
+            assert_eq!(Ok(slice), array.to_vec::<i64>().as_deref().map_err(|_| ()));
+        }
+    }
     if let Some(bytes) = bytes {
         assert_eq!(bytes, product * array.dtype().itemsize());
     }

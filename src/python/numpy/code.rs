@@ -39,6 +39,10 @@ impl<'graph> Code<'graph> {
 
 /// `f8`, `<U3`, `O`: a byte order, a letter, a width.
 pub(super) fn parse_code<'graph>(code: &[u8]) -> Option<Code<'graph>> {
+    // A width has 20 digits at most; nothing longer is looked through.
+    if code.len() > 24 {
+        return None;
+    }
     let (order, code) = match code {
         [b'<', rest @ ..] => (ByteOrder::Little, rest),
         [b'>', rest @ ..] => (ByteOrder::Big, rest),

@@ -268,7 +268,7 @@ impl<'graph> Views<'graph> {
             let field = by_name
                 .get(name.as_bytes())
                 .copied()
-                .ok_or_else(|| Error::new(Fault::NoField(name.to_string_lossy().into()), at))?;
+                .ok_or_else(|| Error::new(Fault::NoField(given::clip(name.as_bytes())), at))?;
             let items = field.as_tuple().ok_or_else(|| given::not_a("a field", field))?;
             let (dtype, offset, title) = match items.len() {
                 2 | 3 => (items.get(0), items.get(1), items.get(2)),
@@ -371,9 +371,8 @@ fn unit(head: &mut Head, at: Option<FileOffset>, budget: &mut Budget) -> Result<
         return Err(form());
     };
     let bytes = given::bytes(name, budget)?.ok_or_else(|| given::not_a("a unit of time", name))?;
-    let base = UnitBase::parse(&bytes).ok_or_else(|| {
-        Error::new(Fault::UnknownUnit(String::from_utf8_lossy(&bytes).into()), at)
-    })?;
+    let base = UnitBase::parse(&bytes)
+        .ok_or_else(|| Error::new(Fault::UnknownUnit(given::clip(&bytes)), at))?;
     let count = given::size(count)?;
     let count =
         u32::try_from(count).ok().filter(|&count| i32::try_from(count).is_ok_and(|n| n > 0));
@@ -404,7 +403,7 @@ fn called<'graph>(call: &Call<'graph>) -> Result<Code<'graph>, Error> {
     let known = match given.value() {
         Value::Text(text) => parse_code(text.as_bytes())
             .or_else(|| names_code(text.as_bytes()).and_then(parse_code))
-            .ok_or_else(|| text.to_string_lossy()),
+            .ok_or_else(|| given::clip(text.as_bytes())),
         Value::Global(global) => class_code(global)
             .and_then(parse_code)
             .or_else(|| {
@@ -412,10 +411,10 @@ fn called<'graph>(call: &Call<'graph>) -> Result<Code<'graph>, Error> {
                 let own = global.module != b"numpy" && !global.module.starts_with(b"numpy.");
                 own.then(|| Code::new(Kind::User(global), 0, true))
             })
-            .ok_or_else(|| String::from_utf8_lossy(global.name)),
+            .ok_or_else(|| given::clip(global.name)),
         _ => return Err(given::not_a("the code of a type", given)),
     };
-    known.map_err(|name| Error::new(Fault::UnknownType(name.into()), at))
+    known.map_err(|name| Error::new(Fault::UnknownType(name), at))
 }
 
 /// The class a dtype is called with, if its elements have one that is not numpy's usual.

@@ -176,7 +176,7 @@ impl<'graph> DType<'graph> {
                     let end = field.offset.checked_add(field.dtype.itemsize());
                     let end = end.ok_or_else(|| fault(Fault::Overflow))?;
                     if end > head.itemsize {
-                        let name = field.name.to_string_lossy().into();
+                        let name = given::clip(field.name.as_bytes());
                         let itemsize = head.itemsize;
                         return Err(fault(Fault::FieldOutside { name, end, itemsize }));
                     }

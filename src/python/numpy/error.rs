@@ -89,6 +89,22 @@ pub enum Fault {
     ChangedLater,
     /// The data is out of band, and no such buffer was given.
     NoBuffer(u32),
+    /// An element has no exact value of the type that was asked for.
+    Inexact {
+        /// Its place in row-major order.
+        index: u64,
+        /// The dtype.
+        is: Box<str>,
+        /// The type asked for.
+        wanted: &'static str,
+    },
+    /// Elements asked for as a type that the dtype never has.
+    WrongType {
+        /// The dtype.
+        is: Box<str>,
+        /// The type asked for.
+        wanted: &'static str,
+    },
     /// Valid, but not understood; the text says what.
     Unsupported(Box<str>),
     /// A limit was met.
@@ -128,7 +144,10 @@ impl Error {
             | Fault::TooDeep(_)
             | Fault::TooManyFields(_)
             | Fault::EmptyElements(_) => Category::OverLimit,
-            Fault::NoByteOrder | Fault::Unsupported(_) => Category::Unsupported,
+            Fault::NoByteOrder
+            | Fault::Unsupported(_)
+            | Fault::WrongType { .. }
+            | Fault::Inexact { .. } => Category::Unsupported,
             _ => Category::Malformed,
         }
     }
@@ -173,6 +192,12 @@ impl fmt::Display for Fault {
                 "its data is out-of-band buffer {index}, which was not given: \
                  it lies beside the file"
             ),
+            Self::Inexact { index, is, wanted } => {
+                write!(f, "element {index}, of dtype {is}, is no {wanted} exactly")
+            }
+            Self::WrongType { is, wanted } => {
+                write!(f, "its elements are {is} and cannot be read as {wanted}")
+            }
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
             Self::Over(why) => write!(f, "{why}"),
         }

@@ -13,6 +13,15 @@ pub(super) fn not_a(wanted: &'static str, object: Object) -> Error {
     Error::new(Fault::NotA { wanted, found: object.kind() }, object.offset())
 }
 
+/// The beginning of a name, for an error, which many may hold.
+pub(super) fn clip(name: &[u8]) -> Box<str> {
+    const MOST: usize = 80;
+    match name.get(..MOST) {
+        Some(start) if name.len() > MOST => format!("{}…", String::from_utf8_lossy(start)).into(),
+        _ => String::from_utf8_lossy(name).into(),
+    }
+}
+
 /// Whether a module is `numpy.core` + `rest` by either spelling.
 fn in_core(module: &[u8], rest: &[u8]) -> bool {
     let core = module.strip_prefix(b"numpy._core").or_else(|| module.strip_prefix(b"numpy.core"));

@@ -9,6 +9,9 @@ use super::scalar::NumpyScalar;
 use super::views::Numpy;
 use crate::python::literal;
 
+/// The longest text of a line (characters).
+const SHOWN: usize = 100;
+
 /// `numpy.ndarray(<f8, [3, 4])`: class, dtype and shape.
 impl fmt::Display for NumpyArray<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,7 +36,11 @@ impl fmt::Display for NumpyScalar<'_> {
             Element::Float32(value) => write!(f, ", {value:?}")?,
             Element::Float64(value) => write!(f, ", {}", literal::float(value))?,
             Element::Text(text) => match text.to_text() {
-                Some(text) => write!(f, ", {text:?}")?,
+                Some(text) if text.chars().count() <= SHOWN => write!(f, ", {text:?}")?,
+                _ => f.write_str(", …")?,
+            },
+            Element::LongDouble(value) => match value.x87() {
+                Some(value) => write!(f, ", {}", literal::float(value))?,
                 None => f.write_str(", …")?,
             },
             Element::DateTime(moment) => match moment.iso() {
@@ -58,6 +65,10 @@ impl fmt::Display for Numpy<'_> {
             Self::Masked(masked) => write!(f, "{}", masked.data()),
             Self::Scalar(scalar) => write!(f, "{scalar}"),
             Self::DType(dtype) => write!(f, "numpy.dtype({dtype})"),
+            Self::Random(random) => {
+                let bits = random.bit_generator().unwrap_or_default();
+                write!(f, "numpy.random.{}({bits})", random.kind().name())
+            }
         }
     }
 }
@@ -71,6 +82,7 @@ impl Numpy<'_> {
             Self::Masked(masked) => (masked.data().dtype(), masked.fill_value().is_some()),
             Self::Scalar(scalar) => (scalar.dtype(), false),
             Self::DType(dtype) => (dtype, false),
+            Self::Random(_) => return true,
         };
         let parts = match dtype.kind() {
             Kind::Struct(_) | Kind::SubArray { .. } | Kind::User(_) => {

@@ -8,7 +8,8 @@ use crate::pickle::{Global, Object};
 
 /// An array some of whose elements are hidden by a mask.
 ///
-/// Source: numpy `ma/core.py` (`_mareconstruct`, `MaskedArray.__getstate__`).
+/// Source: numpy `ma/core.py` (`_mareconstruct`, `MaskedArray.__getstate__`) and
+/// `ma/mrecords.py` (`_mrreconstruct`).
 #[derive(Clone, Debug)]
 pub struct MaskedArray<'graph> {
     data: NumpyArray<'graph>,
@@ -48,7 +49,7 @@ impl<'graph> MaskedArray<'graph> {
 }
 
 fn is_masked(global: Global) -> bool {
-    global.is("numpy.ma.core", "_mareconstruct")
+    global.is("numpy.ma.core", "_mareconstruct") || global.is("numpy.ma.mrecords", "_mrreconstruct")
 }
 
 impl<'graph> Views<'graph> {

@@ -1,4 +1,4 @@
-//! What numpy's globals mean: dtypes, arrays, masked arrays, scalars.
+//! What numpy's globals mean: dtypes, arrays, masked arrays, scalars, random generators.
 //!
 //! Views over a graph, made when asked. One that exists is proven: the data has as many bytes
 //! as shape and dtype need, every field lies inside its element, every sub-array fills it. No
@@ -23,14 +23,13 @@
 //! let array = NumpyArray::view(outcome.graph.root().ok_or("no root")?)?;
 //! assert_eq!(array.dtype().to_string(), ">i2");
 //! assert_eq!(array.shape(), [3]);
-//! let numbers: Vec<_> = array.iter().filter_map(|element| element.as_i64()).collect();
-//! assert_eq!(numbers, [1, 2, -1]);
+//! assert_eq!(array.to_vec::<i64>()?, [1, 2, -1]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Source: numpy 2.4 and 1.26 `multiarray/methods.c` (`array_reduce`, `array_setstate`),
 //! `multiarray/descriptor.c` (`arraydescr_reduce`, `arraydescr_setstate`),
-//! `multiarray/scalartypes.c.src` (`gentype_reduce`), `ma/core.py`.
+//! `multiarray/scalartypes.c.src` (`gentype_reduce`), `ma/core.py`, `random/_pickle.py`.
 
 mod array;
 mod code;
@@ -44,6 +43,8 @@ mod float;
 mod given;
 mod line;
 mod masked;
+mod number;
+mod random;
 mod rebuild;
 mod scalar;
 mod swap;
@@ -56,5 +57,7 @@ pub use element::{Element, Record, SubArray, Ucs4};
 pub use error::{Error, Fault};
 pub use float::LongDouble;
 pub use masked::MaskedArray;
+pub use number::{FromElement, Plain};
+pub use random::{Random, RandomKind};
 pub use scalar::NumpyScalar;
 pub use views::{Numpy, Views};

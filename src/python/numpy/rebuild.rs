@@ -8,6 +8,9 @@ use super::views::Views;
 use crate::base::FileOffset;
 use crate::pickle::{Object, Value};
 
+/// Items of a state, those of a subclass among them, that are believed.
+const LONGEST_STATE: usize = 64;
+
 /// The parts of an array's state that every version has.
 pub(super) struct ArrayState<'graph> {
     pub shape: Box<[u64]>,
@@ -66,6 +69,9 @@ impl<'graph> Views<'graph> {
         let at = state.at;
         let items = state.value.as_tuple().ok_or_else(|| given::not_a("a tuple", state.value))?;
         let form = || Error::new(Fault::Form("a state of an array of another length"), at);
+        if items.len() > LONGEST_STATE {
+            return Err(form());
+        }
         let has_version = items.get(0).is_some_and(|first| first.as_tuple().is_none());
         if has_version {
             let version = given::integer(items.get(0).ok_or_else(form)?)?;

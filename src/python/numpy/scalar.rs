@@ -84,7 +84,14 @@ impl<'graph> Views<'graph> {
         given::unchanged_since(data, at)?;
         let dtype = self.own_dtype(dtype)?;
         dtype.check_stated()?;
-        if dtype.has_objects() || matches!(dtype.kind(), Kind::String { .. }) {
+        if matches!(dtype.kind(), Kind::String { .. }) {
+            return Err(form("a scalar of StringDType"));
+        }
+        if dtype.has_objects() {
+            let data = match dtype.kind() {
+                Kind::Object => data,
+                _ => self.tuple(data)?,
+            };
             return Ok(NumpyScalar { object, dtype, data: Data::Object(data) });
         }
         let bytes = self.bytes(data).map_err(|why| why.or_at(at))?;
@@ -93,5 +100,21 @@ impl<'graph> Views<'graph> {
             return Err(Error::new(Fault::DataLength { needs, has }, at));
         }
         Ok(NumpyScalar { object, dtype, data: Data::Bytes(bytes) })
+    }
+
+    /// The values of a structure with objects, a tuple: numpy wraps it in an array.
+    fn tuple(&mut self, data: Object<'graph>) -> Result<Object<'graph>, Error> {
+        if data.as_tuple().is_some() {
+            return Ok(data);
+        }
+        // numpy 1.16 wrote the addresses of the objects, which mean nothing here.
+        if self.bytes(data).is_ok() {
+            let form = "a structure with objects, of which numpy wrote only their addresses";
+            return Err(Error::new(Fault::Form(form), data.offset()));
+        }
+        let array = self.array(data)?;
+        let item = array.objects().filter(|items| items.len() == 1);
+        let item = item.and_then(|items| items.get(0));
+        item.ok_or_else(|| given::not_a("an array of one structure", data))
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::descr::Known;
 use super::error::{Error, Fault};
 use super::given;
-use super::{DType, MaskedArray, NumpyArray, NumpyScalar};
+use super::{DType, MaskedArray, NumpyArray, NumpyScalar, Random};
 use crate::base::{Budget, FileOffset};
 use crate::pickle::{NodeId, Object, Value};
 
@@ -43,6 +43,8 @@ pub enum Numpy<'graph> {
     Scalar(NumpyScalar<'graph>),
     /// A type of elements.
     DType(DType<'graph>),
+    /// The state of a random generator.
+    Random(Random<'graph>),
 }
 
 impl<'graph> Views<'graph> {
@@ -66,11 +68,12 @@ impl<'graph> Views<'graph> {
         }
         match global.name {
             b"_reconstruct" | b"_frombuffer" => Some(self.array(object).map(Numpy::Array)),
-            b"_mareconstruct" => Some(self.masked(object).map(Numpy::Masked)),
+            b"_mareconstruct" | b"_mrreconstruct" => Some(self.masked(object).map(Numpy::Masked)),
             b"scalar" => Some(self.scalar(object).map(Numpy::Scalar)),
             b"dtype" | b"_convert_to_stringdtype_kwargs" => {
                 Some(self.dtype(object).map(Numpy::DType))
             }
+            _ if Random::is_called(global) => Some(Random::view(object).map(Numpy::Random)),
             _ => None,
         }
     }

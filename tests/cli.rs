@@ -161,6 +161,46 @@ fn tree_json_names_shared_modules_once() {
 }
 
 #[test]
+fn tree_adds_parameters_and_attributes_when_asked() {
+    let text = well(&["tree", "tied.pth", "--params"]);
+    let want = "\
+Tied(  # 47 parameters, 44 trainable, 188 B; buffers 24 B
+  (embed): Embedding(7, 4)  # 28 parameters, 112 B
+  (inner): Linear(in_features=4, out_features=4, bias=False)  # 16 parameters, 64 B
+  (head): Linear(in_features=4, out_features=7, bias=False)  # 28 parameters, 112 B
+  (again): Linear(in_features=4, out_features=4, bias=False)  # 16 parameters, 64 B
+  (absent): None
+)
+";
+    assert_eq!(text, want);
+    let text = well(&["tree", "mlp_model.pth", "--attrs", "--depth", "1"]);
+    let want = "\
+MLP(
+  .hidden = 10
+  .names = ['a', 'b', 'c']
+  (first): Linear(in_features=6, out_features=10, bias=True)
+    .in_features = 6
+    .out_features = 10
+  (body): Sequential(
+    ...
+  )
+";
+    assert!(text.starts_with(want), "{text}");
+    let tree = json_of(&["tree", "tied.pth", "--params", "--json"]);
+    assert_eq!(
+        tree["root"]["totals"],
+        json!({ "parameters": 47, "trainable": 44, "parameter_bytes": 188, "buffers": 2,
+                "buffer_bytes": 24, "unknown": 0 })
+    );
+    let text = well(&["tree", "mlp_state_dict.pth", "--params"]);
+    assert!(text.starts_with("# 5 tensors, 210 elements, 840 B\nfirst  # 2 tensors, 70 elements"));
+    let tree = json_of(&["tree", "mlp_state_dict.pth", "--json"]);
+    let first = &tree["root"]["children"][0];
+    assert_eq!((&first["name"], &first["children"][1]["name"]), (&json!("first"), &json!("bias")));
+    assert_eq!(first["children"][1]["tensor"]["shape"], json!([10]));
+}
+
+#[test]
 fn show_prints_text_and_tagged_json() {
     let text = well(&["show", "detector_checkpoint.pth", "--key", "train_args"]);
     let want = "Namespace(\n  batch=16\n  lr=0.01\n  names={\n    0: 'cat'\n    1: 'dog'\n  }\n  data='data.yaml'\n)\n";

@@ -325,3 +325,32 @@ fn several_models_stand_side_by_side() {
     assert_eq!(json["root"], Value::Null);
     assert_eq!(json["models"][1]["name"], "ema");
 }
+
+/// Modules that share one state of many attributes, which each would show anew.
+#[test]
+fn what_many_modules_share_is_not_shown_without_end() {
+    const MANY: usize = 30_000;
+    let text = |text: &str| format!("V{text}\n").into_bytes();
+    let dicts = b"V_parameters\n}V_buffers\n}V_modules\n}".to_vec();
+    let mut stream = [b"\x80\x02(".to_vec(), dicts].concat();
+    for index in 0..MANY {
+        stream.extend([text(&format!("a{index}")), b"N".to_vec()].concat());
+    }
+    // The state goes to memo 1, the class to memo 2.
+    stream.extend(
+        b"dq\x010c__main__\nNet\nq\x020h\x02)\x81}(V_parameters\n}V_buffers\n}V_modules\n}(",
+    );
+    for index in 0..MANY {
+        stream.extend([text(&index.to_string()), b"h\x02)\x81h\x01b".to_vec()].concat());
+    }
+    stream.extend(b"uub.");
+    let path = folder("html_shared").join("shared.pkl");
+    std::fs::write(&path, stream).unwrap();
+    let file = path.to_str().unwrap();
+    for flags in [&["--attrs"][..], &["--params"], &["--html", "-"], &["--json"]] {
+        let output = depickle(&[&["tree", file], flags].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains("over the limit"), "{flags:?}: {said}");
+    }
+}

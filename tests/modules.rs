@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use depickle::pickle::{Graph, Object, Policy, Value, run};
 use depickle::torch::module::{
-    FromGraph, Module, Style, TensorSummary, Tensors, Values, counts, find_modules, kinds,
-    named_buffers, named_modules, named_parameters, print, print_with, state_dict,
+    FromGraph, Module, Style, TensorSummary, Tensors, Values, counts, find_modules, headline,
+    kinds, named_buffers, named_modules, named_parameters, print, print_with, state_dict, tallies,
 };
 use depickle::{Budget, FileOffset};
 use serde_json::Value as Json;
@@ -213,6 +213,44 @@ fn a_model_is_described() {
         let kinds = kinds(module, &FromGraph, budget).unwrap();
         let float = kinds[&(String::from("float32"), String::from("cpu"))];
         assert_eq!((float.tensors, float.elements), (7, 36));
+    });
+}
+
+/// Each module's tally is what counting its own named parameters and buffers gives.
+#[test]
+fn tallies_count_what_each_module_reaches() {
+    let mut shared = 0;
+    for case in cases(Path::new("tests/fixtures/modules")) {
+        let graph = graph(&case);
+        let Some(root) = graph.root().and_then(Module::view) else { continue };
+        let budget = &mut Budget::default();
+        let tallies = tallies(root, &FromGraph, budget).unwrap();
+        let modules = named_modules(root, budget).unwrap();
+        assert_eq!(tallies.len(), modules.len(), "{}", case.display());
+        let mut sum = 0;
+        for (path, module) in &modules {
+            let tally = tallies[&module.id()];
+            let alone = counts(*module, &FromGraph, budget).unwrap();
+            let buffers = named_buffers(*module, budget).unwrap().len() as u64;
+            let found = (tally.tensors, tally.parameters, tally.trainable, tally.buffers);
+            let want = (alone.tensors, alone.parameters, alone.trainable, buffers);
+            assert_eq!(found, want, "{} {path}", case.display());
+            let own = module.parameters(budget).unwrap();
+            sum += own.iter().filter(|(_, object)| !object.is_none()).count() as u64;
+        }
+        shared += sum - tallies[&root.id()].tensors;
+    }
+    assert!(shared > 0, "some fixture ties parameters");
+}
+
+#[test]
+fn a_headline_is_what_a_module_says_of_itself() {
+    with_fixture("mlp.pkl", |module| {
+        let budget = &mut Budget::default();
+        assert_eq!(headline(module, &FromGraph, budget).unwrap(), "MLP()");
+        let (_, fc1) = named_modules(module, budget).unwrap().swap_remove(1);
+        let want = "Linear(in_features=4, out_features=4, bias=True)";
+        assert_eq!(headline(fc1, &FromGraph, budget).unwrap(), want);
     });
 }
 

@@ -273,19 +273,36 @@ def fx_traced():
     return nn.ModuleDict({"a": torch.fx.symbolic_trace(UNet().down["1"]), "b": nn.ReLU()})
 
 
-def without(attributes):
-    """A model of many layers that lack these attributes, as older versions left them."""
-    model = nn.ModuleDict({
+def layers():
+    """A model of many layers that older versions had, too."""
+    return nn.ModuleDict({
         "conv": nn.Conv2d(2, 4, 3, padding=1), "transposed": nn.ConvTranspose2d(2, 4, 3), "batch": nn.BatchNorm2d(4),
         "lstm": nn.LSTM(3, 4, bidirectional=True), "attention": nn.MultiheadAttention(4, 2), "embedding": nn.Embedding(4, 3),
         "bag": nn.EmbeddingBag(4, 3), "upsample": nn.Upsample(scale_factor=2), "softmax": nn.Softmax(1), "gelu": nn.GELU(),
-        "encoder": nn.TransformerEncoderLayer(4, 2, 8), "decoder": nn.TransformerDecoderLayer(4, 2, 8), "instance": nn.InstanceNorm2d(3),
-        "layer": nn.LayerNorm(3), "loss": nn.CrossEntropyLoss(), "pool": nn.MaxPool2d(2), "average": nn.AvgPool2d(2),
+        "encoder": nn.TransformerEncoderLayer(4, 2, 8), "decoder": nn.TransformerDecoderLayer(4, 2, 8),
+        "instance": nn.InstanceNorm2d(3), "layer": nn.LayerNorm(3), "loss": nn.CrossEntropyLoss(), "pool": nn.MaxPool2d(2),
+        "average": nn.AvgPool2d(2),
     })
-    for module in model.modules():
-        for name in attributes:
-            module.__dict__.pop(name, None)
-    return model
+
+
+def lacking(module, attributes):
+    """The same module, but for some attributes; what it holds is shared."""
+    short = type(module).__new__(type(module))
+    short.__dict__.update({name: value for name, value in module.__dict__.items() if name not in attributes})
+    return short
+
+
+def without(attributes):
+    """Layers that lack these attributes, as older versions left them; and how they would be with
+    their defaults, for PyTorch cannot always tell."""
+    whole = layers()
+
+    def short(module):
+        made = lacking(module, attributes)
+        made.__dict__["_modules"] = {name: child and short(child) for name, child in module._modules.items()}
+        return made
+
+    return short(whole), whole
 
 
 def each_attribute_missing(make_all):
@@ -295,8 +312,7 @@ def each_attribute_missing(make_all):
     kept, silent = nn.ModuleDict(), 0
     for name, model in make_all():
         for attribute in sorted(set(model.__dict__) - internal):
-            short = copy.deepcopy(model)
-            del short.__dict__[attribute]
+            short = lacking(model, [attribute])
             buffer = io.BytesIO()
             try:
                 torch.save(short, buffer)
@@ -317,7 +333,7 @@ OLD = {
     "1_2": [*HOOKS, "_non_persistent_buffers_set", "approximate", "padding_mode", "_reversed_padding_repeated_twice",
             "recompute_scale_factor", "batch_first", "_qkv_same_embed_dim"],
     "1_0": [*HOOKS, "_non_persistent_buffers_set", "padding_mode", "bias_k", "bias_v", "_qkv_same_embed_dim", "proj_size",
-            "include_last_offset", "padding_idx_", "norm_first", "activation_relu_or_gelu", "_flat_weights_names"],
+            "include_last_offset", "padding_idx_", "norm_first", "activation_relu_or_gelu"],
 }
 
 

@@ -167,7 +167,7 @@ impl<'file> Data<'file> {
             self.places.insert(module.id(), at);
             row.headline = module::headline(module, self.checkpoint, &mut self.budget)?;
             row.training = module.training();
-            row.attributes = attributes(self.checkpoint, module);
+            row.attributes = attributes(self.checkpoint, module, &mut self.budget)?;
             row.code = module.code().map(str::to_owned);
             self.push(row)?;
             self.members(at, module)?;

@@ -41,6 +41,8 @@
   for (const tensor of tensors) tensor.depth = tensor.parent.depth + 1;
   for (let at = modules.length - 1; at > 0; at--) modules[at].parent.area += modules[at].area;
   const root = modules[0];
+  // Several models side by side have no tally of their own.
+  if (root.parameters === null) root.bytes = root.area;
   const sharers = new Map();
   for (const tensor of tensors) {
     if (tensor.storage === null) continue;

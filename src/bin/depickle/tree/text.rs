@@ -1,8 +1,10 @@
 //! What `--params` and `--attrs` add to the printed tree.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use depickle::base::Exceeded;
 use depickle::pickle::{NodeId, Object};
 use depickle::python::repr::repr;
 use depickle::torch::module::{Module, Style, Tally};
@@ -21,17 +23,29 @@ pub(super) fn print(checkpoint: &Checkpoint, model: Model, args: &Tree) -> Resul
         return model.print(style);
     }
     let tallies = if args.params { model.tallies()? } else { HashMap::new() };
+    // One budget for all modules: they may share attributes.
+    let over = RefCell::new((Budget::new(checkpoint.limits().clone()), None));
     let remark = |module: Module| {
         let mut text = tallies.get(&module.id()).map(remark).unwrap_or_default();
-        if args.attrs {
-            for (name, value) in attributes(checkpoint, module) {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "\n.{} = {value}", printable(&name));
+        let (budget, why) = &mut *over.borrow_mut();
+        if args.attrs && why.is_none() {
+            match attributes(checkpoint, module, budget) {
+                Ok(attributes) => {
+                    for (name, value) in attributes {
+                        // Writing to a string cannot fail.
+                        let _ = write!(text, "\n.{} = {value}", printable(&name));
+                    }
+                }
+                Err(exceeded) => *why = Some(exceeded),
             }
         }
         (!text.is_empty()).then_some(text)
     };
-    model.print_with(style, &remark)
+    let text = model.print_with(style, &remark)?;
+    match over.into_inner().1 {
+        Some(exceeded) => Err(exceeded.into()),
+        None => Ok(text),
+    }
 }
 
 /// A module's parameters and bytes as a comment; empty if it has no tensors.
@@ -97,11 +111,20 @@ pub(super) fn total(totals: &Totals) -> String {
 }
 
 /// What a module's author gave it, each on one line and cut where that gets long.
-pub(super) fn attributes(checkpoint: &Checkpoint, module: Module) -> Vec<(String, String)> {
-    let mut budget = Budget::new(checkpoint.limits().clone());
-    let Ok(attributes) = module.attributes(&mut budget) else { return Vec::new() };
-    let named = attributes.into_iter();
-    named.map(|(name, value)| (name.into_owned(), short(checkpoint, value))).collect()
+pub(super) fn attributes(
+    checkpoint: &Checkpoint,
+    module: Module,
+    budget: &mut Budget,
+) -> Result<Vec<(String, String)>, Exceeded> {
+    let mut out = Vec::new();
+    for (name, value) in module.attributes(budget)? {
+        let text = short(checkpoint, value);
+        let len = name.len().saturating_add(text.len()) as u64;
+        budget.visits((len / 8).saturating_add(1))?;
+        budget.memory(len)?;
+        budget.push(&mut out, (name.into_owned(), text))?;
+    }
+    Ok(out)
 }
 
 /// Characters shown of one attribute.
@@ -110,10 +133,7 @@ const LONGEST: usize = 120;
 /// `repr(value)` on one line, or its beginning.
 fn short(checkpoint: &Checkpoint, value: Object) -> String {
     let known = Tensors(checkpoint);
-    let explain = |object: Object| {
-        let module = || Module::view(object).map(|module| format!("<{}>", module.class()));
-        known.text(object).or_else(module)
-    };
+    let explain = |object: Object| known.text(object);
     // Of a value that does not fit there is a beginning, which is all that is shown of it.
     let mut budget = Budget::new(Limits::default().with_memory(1 << 16).with_visits(1 << 10));
     let mut text = String::new();

@@ -15,6 +15,11 @@ pub(super) const NORM: Rule = extra(
     "{num_features}, eps={eps}, momentum={momentum}, affine={affine=True}, bias={bias?}, \
      track_running_stats={track_running_stats=True}",
 );
+/// Before 0.4 they kept none to track.
+const INSTANCE_NORM: Rule = extra(
+    "{num_features}, eps={eps}, momentum={momentum}, affine={affine=False}, bias={bias?}, \
+     track_running_stats={track_running_stats=False}",
+);
 pub(super) const LAYER_NORM: Rule =
     extra("{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={bias?}");
 pub(super) const GROUP_NORM: Rule =
@@ -26,7 +31,7 @@ pub(super) const MAX_POOL: Rule = extra(
      ceil_mode={ceil_mode}",
 );
 pub(super) const AVG_POOL: Rule =
-    extra("kernel_size={kernel_size}, stride={stride}, padding={padding}");
+    extra("kernel_size={kernel_size}, stride={stride}, padding={padding=0}");
 pub(super) const EMBEDDING: Rule = extra(
     "{num_embeddings}, {embedding_dim}[padding_idx?|, padding_idx={padding_idx}]\
      [max_norm?|, max_norm={max_norm}][norm_type!=2|, norm_type={norm_type}]\
@@ -90,7 +95,7 @@ pub(super) const ROWS: Rows = &[
         "torch.nn.modules.instancenorm",
         "_InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d \
          LazyInstanceNorm2d LazyInstanceNorm3d",
-        NORM,
+        INSTANCE_NORM,
     ),
     ("torch.nn.modules.normalization", "LayerNorm", LAYER_NORM),
     ("torch.nn.modules.normalization", "GroupNorm", GROUP_NORM),

@@ -30,6 +30,7 @@ mod parts;
 mod quantized;
 mod read;
 mod rebuild;
+mod safetensors;
 mod script;
 mod sharded;
 mod sniff;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod backing;
+mod blocks;
 mod cast;
 mod checkpoint;
 mod dense;
@@ -30,7 +31,7 @@ mod parts;
 mod quantized;
 mod read;
 mod rebuild;
-mod safetensors;
+pub(crate) mod safetensors;
 mod script;
 mod sharded;
 mod sniff;

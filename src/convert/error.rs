@@ -73,8 +73,9 @@ impl Error {
         Self::new(Kind::Usage(why.into()))
     }
 
-    /// Of a file that is being written.
-    pub(crate) fn at(path: &Path, why: io::Error) -> Self {
+    /// Of a file that is being written, as the system says it.
+    #[must_use]
+    pub fn io(path: &Path, why: io::Error) -> Self {
         Self::from(why).placed(path)
     }
 
@@ -103,13 +104,20 @@ impl Error {
             Kind::Torch(why) => why.category(),
             Kind::Unreadable(all) => all.first().map_or(Category::Malformed, |it| it.1.category()),
             Kind::NoTensors(_) | Kind::SeveralObjects(_) => Category::Missing,
-            Kind::Refused(_) | Kind::SameName { .. } | Kind::NoCover(_)
-            | Kind::Shares(_) | Kind::Usage(_) => {
-                Category::Unsupported
-            }
+            Kind::Refused(_)
+            | Kind::SameName { .. }
+            | Kind::NoCover(_)
+            | Kind::Shares(_)
+            | Kind::Usage(_) => Category::Unsupported,
             Kind::Differs { .. } => Category::Malformed,
             Kind::OutputIsInput | Kind::Io(_) => Category::Io,
         }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self::new(kind)
     }
 }
 
@@ -156,7 +164,9 @@ impl fmt::Display for Kind {
                 None => f.write_str("tensors cannot be read"),
             },
             Self::Refused(all) => match all.first() {
-                Some(Refusal { name, why }) if all.len() == 1 => write!(f, "tensor {name:?}: {why}"),
+                Some(Refusal { name, why }) if all.len() == 1 => {
+                    write!(f, "tensor {name:?}: {why}")
+                }
                 Some(Refusal { name, why }) => {
                     write!(f, "{} tensors cannot be written: {name:?}: {why}", all.len())
                 }

@@ -35,4 +35,4 @@ pub use error::{Error, Kind, Refusal};
 pub use names::{Names, Rename};
 pub use plan::{Convert, Format, Item, Plan};
 pub use shared::{Group, Shared};
-pub use write::{FileWritten, Written};
+pub use write::{FileWritten, Written, check_output};

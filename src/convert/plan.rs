@@ -211,6 +211,12 @@ pub struct Plan<'file> {
 }
 
 impl Plan<'_> {
+    /// What is converted.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoint
+    }
+
     /// Into which format.
     #[must_use]
     pub const fn format(&self) -> Format {
@@ -284,7 +290,9 @@ impl<'file> Planning<'_, 'file> {
         }
         if items.is_empty() {
             return Err(Error::new(Kind::NoTensors(match not_taken {
-                0 if unreadable.is_empty() => "there are no tensors in it: `depickle show` prints what there is",
+                0 if unreadable.is_empty() => {
+                    "there are no tensors in it: `depickle show` prints what there is"
+                }
                 0 => "none of its tensors can be read",
                 _ => "no tensor is left: --include and --exclude leave none",
             })));
@@ -412,9 +420,11 @@ impl<'file> Planning<'_, 'file> {
                     layout.name()
                 )),
             },
-            (Layout::Meta, _) => Err("it has sizes but no data (device meta): --exclude leaves it \
+            (Layout::Meta, _) => {
+                Err("it has sizes but no data (device meta): --exclude leaves it \
                                       out"
-                .to_owned()),
+                .to_owned())
+            }
             (layout, _) => Err(format!(
                 "its layout ({}) is not known to the format: --exclude leaves it out",
                 layout.name()
@@ -449,7 +459,8 @@ impl<'file> Planning<'_, 'file> {
             }
             // numpy takes one for the other.
             Format::Npz => {
-                let twice = names.iter().find(|name| names.contains(format!("{name}.npy").as_str()));
+                let twice =
+                    names.iter().find(|name| names.contains(format!("{name}.npy").as_str()));
                 match twice {
                     Some(name) => Err(Error::usage(format!(
                         "numpy cannot tell the arrays {name:?} and \"{name}.npy\" apart: --rename \

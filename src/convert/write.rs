@@ -80,9 +80,10 @@ impl<'file> Plan<'file> {
     ) -> Result<Written<'plan, 'file>, Error> {
         let path = path.as_ref();
         for path in self.paths(path) {
-            not_input(self.checkpoint, &path)?;
+            check_output(self.checkpoint, &path)?;
         }
-        let create = |path: &Path| Output::create(path, existing).map_err(|why| Error::at(path, why));
+        let create =
+            |path: &Path| Output::create(path, existing).map_err(|why| Error::io(path, why));
         let mut outputs = Vec::new();
         for file in self.contents(path) {
             outputs.push((create(&file.path)?, file));
@@ -90,7 +91,7 @@ impl<'file> Plan<'file> {
         let index = self.index(path).map(|text| {
             let path = shards::index_name(path);
             let mut output = create(&path)?;
-            output.write_all(text.as_bytes()).map_err(|why| Error::at(&path, why))?;
+            output.write_all(text.as_bytes()).map_err(|why| Error::io(&path, why))?;
             Ok::<_, Error>(output)
         });
         let index = index.transpose()?;
@@ -242,8 +243,11 @@ fn is_stopped(why: &Error) -> bool {
     matches!(why.kind(), Kind::Io(why) if why.kind() == io::ErrorKind::Interrupted)
 }
 
-/// Refuses a path that leads to a file that is read.
-fn not_input(checkpoint: &Checkpoint, path: &Path) -> Result<(), Error> {
+/// Refuses an output that is a file which is read, by whatever path.
+///
+/// # Errors
+/// [`Kind::OutputIsInput`].
+pub fn check_output(checkpoint: &Checkpoint, path: &Path) -> Result<(), Error> {
     let Ok(output) = fs::metadata(path) else { return Ok(()) };
     for input in checkpoint.files() {
         if fs::metadata(input).is_ok_and(|input| same_file(&input, &output)) {
@@ -291,19 +295,15 @@ impl Written<'_, '_> {
                     let source: Arc<dyn Source> = Arc::new(source);
                     let budget = &mut Budget::new(self.plan.checkpoint.limits().clone());
                     let zip = Zip::open(&*source, budget).map_err(crate::torch::Error::from)?;
-                    items.try_for_each(|item| self.compare_member(item, &zip, &*source, progress))?;
+                    items
+                        .try_for_each(|item| self.compare_member(item, &zip, &*source, progress))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn compare(
-        &self,
-        item: &Item,
-        back: &Checkpoint,
-        progress: &dyn Fn(u64),
-    ) -> Result<(), Error> {
+    fn compare(&self, item: &Item, back: &Checkpoint, progress: &dyn Fn(u64)) -> Result<(), Error> {
         let found = back.tensor(item.name())?;
         if (found.dtype(), found.shape()) != (item.dtype(), item.shape()) {
             let (dtype, shape) = (found.dtype(), found.shape());
@@ -358,7 +358,7 @@ impl Written<'_, '_> {
                     // What matters is the first error.
                     let _ = fs::remove_file(&file.path);
                 }
-                return Err(Error::at(&path, why));
+                return Err(Error::io(&path, why));
             }
             done.extend(file.map(|file| (file, new)));
         }

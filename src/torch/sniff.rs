@@ -64,7 +64,11 @@ const HEAD: u64 = 512;
 /// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
 /// mark, and what to tell the user.
 const OTHERS: &[(usize, &[u8], &str)] = &[
-    (8, b"{\"", "this looks like a safetensors file, but its first bytes are no length of a header"),
+    (
+        8,
+        b"{\"",
+        "this looks like a safetensors file, but its first bytes are no length of a header",
+    ),
     (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
     (0, b"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras, perhaps), not a PyTorch file"),
     (0, b"\x93NUMPY", "this is a NumPy array file, not a PyTorch file"),

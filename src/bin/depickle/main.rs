@@ -2,6 +2,7 @@
 
 mod args;
 mod asm;
+mod convert;
 mod dis;
 mod info;
 mod input;
@@ -43,6 +44,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

@@ -40,6 +40,8 @@ pub enum Kind {
     NoCover(Vec<Vec<Box<str>>>),
     /// Tensors share memory, which was to be refused; groups of names.
     Shares(Vec<Vec<Box<str>>>),
+    /// The checkpoint holds more than `torch.load(weights_only=True)` takes; the globals.
+    NotOnlyWeights(Vec<Box<str>>),
     /// What a pattern, name or size must be; the text says which.
     Usage(Box<str>),
     /// The output is one of the files that are read.
@@ -107,6 +109,7 @@ impl Error {
             Kind::Refused(_)
             | Kind::SameName { .. }
             | Kind::NoCover(_)
+            | Kind::NotOnlyWeights(_)
             | Kind::Shares(_)
             | Kind::Usage(_) => Category::Unsupported,
             Kind::Differs { .. } => Category::Malformed,
@@ -187,6 +190,12 @@ impl fmt::Display for Kind {
                 "these share memory, and none of them covers all of it: {}; --shared copy writes \
                  each with data of its own",
                 groups(all)
+            ),
+            Self::NotOnlyWeights(names) => write!(
+                f,
+                "not all of it can be loaded with weights_only=True: it needs {}; without \
+                 --keep-all its tensors can",
+                few(names)
             ),
             Self::Shares(all) => write!(f, "these share memory: {}", groups(all)),
             Self::Usage(why) => f.write_str(why),

@@ -1,4 +1,5 @@
-//! State dicts in other formats: safetensors, numpy's `.npz`.
+//! State dicts in other formats: safetensors, numpy's `.npz`, and `.pth` files that hold nothing
+//! else.
 //!
 //! A [`Plan`] says all that will be written before anything is: which object of the checkpoint was
 //! chosen, what each tensor will be called, which of them share memory. Carrying it out moves
@@ -25,6 +26,7 @@ mod moving;
 mod names;
 mod npz;
 mod plan;
+mod pth;
 mod safetensors;
 mod shards;
 mod shared;

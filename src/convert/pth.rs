@@ -9,11 +9,10 @@ use super::error::{Error, Kind};
 use super::moving::Sink;
 use super::plan::{How, Item, Plan};
 use crate::base::Budget;
-use crate::pickle::{Global, Object, Positions, Recipe};
+use crate::pickle::{Global, NodeId, Object, Positions, Recipe};
 use crate::python::policy;
 use crate::torch::module::Module;
-use crate::torch::save::{Data, Draft, Take};
-use crate::torch::{self, Checkpoint, StorageId};
+use crate::torch::{self, Checkpoint, DType, Data, Draft, StorageId, Take};
 
 /// Counts what passes, and lets it pass as long as it may.
 struct Counted<'run, 'out> {
@@ -62,15 +61,15 @@ impl Plan<'_> {
     fn state_dict<'run>(
         &'run self,
         draft: &mut Draft<'run>,
-    ) -> Result<crate::pickle::NodeId, Error> {
+    ) -> Result<NodeId, Error> {
         let uses = uses(&self.items);
         let mut entries = Vec::with_capacity(self.items.len());
-        let mut known = HashMap::new();
+        let mut known: HashMap<Same, NodeId> = HashMap::new();
         for item in &self.items {
             let tensor = item.on(self.checkpoint);
-            // One object under several names stays one.
-            let object = (tensor.storage(), self.convert.copies()).1.then_some(()).is_none();
-            let made = known.get(&item.tensor.node).copied().filter(|_| object);
+            // One tensor under several names stays one.
+            let same = (!self.convert.copies()).then(|| Same::of(item));
+            let made = same.as_ref().and_then(|same| known.get(same)).copied();
             let made = match (made, item.how) {
                 (Some(made), _) => made,
                 (None, How::Kept) => {
@@ -87,7 +86,7 @@ impl Plan<'_> {
                     draft.tensor_of(item.dtype(), item.shape(), data)?
                 }
             };
-            known.insert(item.tensor.node, made);
+            known.extend(same.map(|same| (same, made)));
             entries.push((item.name(), made));
         }
         let dict = draft.state_dict(entries)?;
@@ -108,7 +107,7 @@ impl Plan<'_> {
     fn keep_versions<'run>(
         &'run self,
         draft: &mut Draft<'run>,
-        dict: crate::pickle::NodeId,
+        dict: NodeId,
     ) -> Result<(), Error> {
         let object = self.checkpoint.graph().object(self.chosen().object);
         let renamed = self.items.iter().any(|item| item.name() != item.from());
@@ -122,6 +121,31 @@ impl Plan<'_> {
         let Some(state) = state.filter(|state| offends(*state).is_empty()) else { return Ok(()) };
         let state = draft.adopt(self.checkpoint, state)?;
         Ok(draft.set_state(dict, state).map_err(torch::Error::from)?)
+    }
+}
+
+/// What tensors have in common that are the same in the output.
+#[derive(PartialEq, Eq, Hash)]
+enum Same {
+    /// One object.
+    Object(NodeId),
+    /// One view, of elements that are turned into others.
+    View(StorageId, DType, u64, Vec<u64>, Vec<u64>),
+}
+
+impl Same {
+    fn of(item: &Item) -> Self {
+        let tensor = &item.tensor;
+        match tensor.storage().filter(|_| item.how == How::Cast && !tensor.is_lazy()) {
+            Some(storage) => Self::View(
+                storage,
+                tensor.dtype(),
+                tensor.storage_offset(),
+                tensor.shape().to_vec(),
+                tensor.stride().to_vec(),
+            ),
+            None => Self::Object(tensor.node),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Carries a plan out: files that appear whole, all of them or none.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +10,12 @@ use std::thread;
 
 use super::error::{Error, Kind};
 use super::moving::Sink;
-use super::plan::{Format, Item, Plan};
-use super::{npz, safetensors, shards};
+use super::plan::{Format, How, Item, Plan};
+use super::{npz, pth, safetensors, shards};
 use crate::base::{Budget, Existing, FileSource, Output, Source};
 use crate::container::{Zip, ZipWriter};
-use crate::torch::{Checkpoint, StorageId};
+use crate::python::policy;
+use crate::torch::{Checkpoint, Options, StorageId};
 
 /// Files that were written and have not got their names yet. Dropped, they leave nothing behind.
 #[derive(Debug)]
@@ -162,6 +164,7 @@ impl<'file> Plan<'file> {
             let mut sink = Sink::new(output);
             let moved = match self.convert.format {
                 Format::Safetensors => self.safetensors(items, &mut sink, each),
+                Format::Pth => self.pth(&file.path, &mut sink, each),
                 Format::Npz => self.npz(items, &mut sink, each),
             };
             let moved = moved.and_then(|()| Ok(sink.flush()?));
@@ -213,8 +216,14 @@ impl<'file> Plan<'file> {
 
     /// Compares the checksums that the checkpoint has for what is read of it.
     fn check_sums(&self, going: &dyn Fn() -> io::Result<()>) -> Result<(), Error> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
+        let uses = pth::uses(&self.items);
         for item in &self.items {
+            // Whole storages are checked as they are written.
+            let whole = item.how == How::Kept && !self.is_alone(item, &uses);
+            if self.convert.format == Format::Pth && (self.convert.whole || whole) {
+                continue;
+            }
             for storage in storages(self.checkpoint, item) {
                 going()?;
                 if seen.insert(storage) {
@@ -285,8 +294,9 @@ impl Written<'_, '_> {
             let mut items = items.iter().filter_map(|&index| self.plan.items.get(index));
             let source = FileSource::new(output.file().try_clone()?)?;
             match self.plan.convert.format {
-                Format::Safetensors => {
-                    let options = crate::torch::Options::default();
+                Format::Safetensors | Format::Pth => {
+                    // Also that whoever loads weights only can load it.
+                    let options = Options::default().policy(policy::weights_only().clone());
                     let limits = self.plan.checkpoint.limits().clone();
                     let back = options.limits(limits).read(source)?;
                     items.try_for_each(|item| self.compare(item, &back, progress))?;

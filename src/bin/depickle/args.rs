@@ -37,7 +37,7 @@ pub(crate) enum Verb {
     Asm(Asm),
     /// Checksums of every member, bounds of every tensor: whether a file is sound.
     Verify(Verify),
-    /// A state dict as safetensors or `.npz`: bit for bit, one command, nothing runs.
+    /// A state dict as safetensors, `.npz`, or a `.pth` that weights_only=True loads: bit for bit.
     ///
     /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
     /// standard error. Exit codes: 0 written; 2 not written, and nothing is left behind.

@@ -43,9 +43,14 @@ pub(crate) struct Args {
     /// 5·2³⁰.
     #[arg(long, value_parser = shard_size, value_name = "SIZE")]
     pub max_shard_size: Option<u64>,
-    /// What becomes of tensors that share memory; `once` for safetensors, otherwise `copy`.
+    /// What becomes of tensors that share memory: by default `once` for safetensors, `copy` for
+    /// npz; in a .pth they go on sharing it.
     #[arg(long, value_enum, value_name = "HOW")]
     pub shared: Option<How>,
+    /// Everything the checkpoint holds, not only one state dict, as it is: into a .pth, if
+    /// `torch.load(weights_only=True)` takes it.
+    #[arg(long)]
+    pub keep_all: bool,
     /// Write sparse tensors with all their zeros.
     #[arg(long)]
     pub dense: bool,
@@ -90,6 +95,9 @@ pub(crate) struct Args {
 pub(crate) enum To {
     /// Hugging Face's safetensors.
     Safetensors,
+    /// A state dict that `torch.load(weights_only=True)` takes.
+    #[value(alias = "pt", alias = "bin")]
+    Pth,
     /// Arrays for numpy.
     Npz,
 }
@@ -154,6 +162,9 @@ impl Args {
         }
         if let Some(bytes) = self.max_shard_size {
             convert = convert.max_shard_size(bytes);
+        }
+        if self.keep_all {
+            convert = convert.whole();
         }
         if self.dense {
             convert = convert.dense();

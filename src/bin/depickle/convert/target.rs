@@ -41,13 +41,14 @@ pub(super) fn find(args: &Args, checkpoint: &Checkpoint) -> Result<Target, Error
     let by_name = output.filter(|_| folder.is_none()).and_then(|path| by_extension(path));
     let asked = args.to.map(|to| match to {
         To::Safetensors => Format::Safetensors,
+        To::Pth => Format::Pth,
         To::Npz => Format::Npz,
     });
     let format = match (asked, by_name, output) {
         (Some(format), ..) | (None, Some(format), _) => format,
         (None, None, Some(path)) if folder.is_none() => {
             let why = format!(
-                "{}: its extension names no format that is written: .safetensors, .npz; or say \
+                "{}: its extension names no format that is written: .safetensors, .pth, .npz; or say \
                  it with --to",
                 path.display()
             );
@@ -78,6 +79,7 @@ fn ends_in_slash(path: &Path) -> bool {
 fn by_extension(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "safetensors" => Some(Format::Safetensors),
+        "pth" | "pt" | "bin" | "ckpt" | "th" => Some(Format::Pth),
         "npz" => Some(Format::Npz),
         _ => None,
     }

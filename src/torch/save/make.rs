@@ -26,8 +26,8 @@ pub struct TensorSpec {
     stride: Option<Vec<u64>>,
     offset: u64,
     requires_grad: bool,
-    pub(super) conj: bool,
-    pub(super) neg: bool,
+    conj: bool,
+    neg: bool,
 }
 
 impl TensorSpec {
@@ -49,6 +49,20 @@ impl TensorSpec {
     #[must_use]
     pub const fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
+        self
+    }
+
+    /// Whether its elements are to be conjugated when they are read.
+    #[must_use]
+    pub const fn conj(mut self, conj: bool) -> Self {
+        self.conj = conj;
+        self
+    }
+
+    /// Whether its elements are to be negated when they are read.
+    #[must_use]
+    pub const fn neg(mut self, neg: bool) -> Self {
+        self.neg = neg;
         self
     }
 
@@ -213,7 +227,7 @@ impl<'run> Draft<'run> {
             return Err(fault(Fault::NotA { wanted: "a tensor", found }));
         };
         let (callable, args) = (recipe.callable().id(), recipe.args().id());
-        let class = self.build.global("torch._tensor", "Tensor")?;
+        let class = self.build.global("torch", "Tensor")?;
         let (persistent, yes) = (self.build.bool(persistent), self.build.bool(true));
         let state = [(self.word("persistent")?, persistent), (self.word("_is_buffer")?, yes)];
         let state = self.build.dict(&state)?;
@@ -280,9 +294,12 @@ impl<'run> Draft<'run> {
         &mut self,
         pairs: impl IntoIterator<Item = (K, NodeId)>,
     ) -> Result<Vec<(NodeId, NodeId)>, Error> {
-        let named =
-            pairs.into_iter().map(|(key, value)| Ok((self.build.text(key.as_ref())?, value)));
-        named.collect()
+        let key = |this: &mut Self, key: &str| match key.chars().nth(1) {
+            Some(_) => Ok(this.build.text(key)?),
+            // Python has these once.
+            None => this.word(key),
+        };
+        pairs.into_iter().map(|(name, value)| Ok((key(self, name.as_ref())?, value))).collect()
     }
 
     /// `OrderedDict()`

@@ -351,7 +351,7 @@ fn pickles_behind_the_first_stand_beside_it() {
     let list = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
     assert_eq!(list.len(), 8);
     let name = |name: &str| list.find(name).unwrap().on(&checkpoint).unwrap();
-    assert_eq!(name("pickle2.turned").to_bytes().unwrap(), name("turned").to_bytes().unwrap());
+    assert_eq!(name("pickle1.turned").to_bytes().unwrap(), name("turned").to_bytes().unwrap());
     let evil = [read("embedded_4.pkl"), b"\x80\x02cos\nsystem\n(S'true'\ntR.".to_vec()];
     let why = Checkpoint::from_bytes(evil.concat()).map(drop).unwrap_err();
     assert_eq!(why.category(), Category::Forbidden, "{why}");

@@ -19,6 +19,8 @@ struct Inner {
     tensor: Option<Box<str>>,
     member: Option<Box<str>>,
     at: Option<FileOffset>,
+    /// Offsets are those of a member that had to be inflated.
+    inflated: bool,
 }
 
 /// What is wrong, apart from where.
@@ -166,10 +168,20 @@ pub enum Fault {
     },
 }
 
+/// A fault and where in the file it lies.
+pub(crate) type Located = (Fault, Option<FileOffset>);
+
 impl Error {
     #[cold]
     pub(crate) fn new(kind: Kind) -> Self {
-        Self(Box::new(Inner { kind, path: None, tensor: None, member: None, at: None }))
+        Self(Box::new(Inner {
+            kind,
+            path: None,
+            tensor: None,
+            member: None,
+            at: None,
+            inflated: false,
+        }))
     }
 
     #[cold]
@@ -180,6 +192,28 @@ impl Error {
     pub(crate) fn at(mut self, at: Option<FileOffset>) -> Self {
         self.0.at = self.0.at.or(at);
         self
+    }
+
+    /// An error found in a member that had to be inflated: its offset is one of there.
+    pub(crate) fn in_inflated(mut self) -> Self {
+        self.0.inflated = true;
+        self
+    }
+
+    /// The same error, what it was found in being found to begin so many bytes further on.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        match &mut self.0.kind {
+            Kind::Container(why) => why.move_by(by),
+            _ if self.0.inflated => {}
+            Kind::Pickle(why) => why.move_by(by),
+            _ => self.0.at = self.0.at.map(|at| at.plus(by)),
+        }
+        self
+    }
+
+    /// What is wrong and where, of an object that is listed with it.
+    pub(crate) fn as_fault(&self) -> Located {
+        (Fault::Elsewhere(self.to_string().into()), self.offset())
     }
 
     pub(crate) fn in_file(mut self, path: &Path) -> Self {

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::checkpoint::Checkpoint;
-use super::error::{Error, Fault, Kind};
+use super::error::{Error, Fault, Kind, Located};
 use super::module::{self, Module, Role};
 use super::read::TensorRef;
-use super::rebuild::Located;
 use super::storage::Storages;
 use super::tensor::Tensor;
 use crate::base::Budget;
@@ -223,6 +222,10 @@ impl<'graph> Walk<'graph, '_> {
             let parameter = tensor.as_ref().is_ok_and(Tensor::is_parameter);
             let name = self.name(path)?;
             return self.add(object, name, parameter.then_some(Role::Parameter), tensor);
+        }
+        if let Some(storage) = self.storages.view(object) {
+            let name = self.name(path)?;
+            return self.add(object, name, Some(Role::Storage), storage);
         }
         let object = self.storages.stand_in(object).unwrap_or(object);
         if let Some(module) = Module::view(object) {

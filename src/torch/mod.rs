@@ -4,6 +4,7 @@
 //! asked. A view that cannot be made is an error about that object and hides no other.
 
 mod archive;
+mod arrays;
 mod backing;
 mod cast;
 mod checkpoint;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::archive::Archive;
-use super::error::{Error, Fault};
+use super::error::{Error, Fault, Kind};
 use super::stitched::Stitched;
 use crate::base::{FileOffset, Source};
 use crate::container::{Extent, Member, Method};
@@ -29,6 +29,12 @@ pub(crate) struct Origin {
     pub layout: Layout,
     /// What the pickle was read from, if bytes in it are to be shared.
     pub stream: Bytes,
+    /// Where in the file that begins.
+    pub at: FileOffset,
+    /// Where in the file the source begins: elsewhere than at 0 if it is only a part of it.
+    pub start: u64,
+    /// Whether the pickle's offsets are those of a member that had to be inflated.
+    pub inflated: bool,
     /// Where a plain pickle ends.
     pub end: FileOffset,
 }
@@ -41,7 +47,11 @@ pub(crate) enum Layout {
     /// Runs of bytes.
     Runs(Runs),
     /// Put together from chunks.
-    Stitched(HashMap<Box<str>, Stitched>),
+    Stitched {
+        /// Bytes of all files that hold chunks or objects, as far as they are there.
+        all: u64,
+        tensors: HashMap<Box<str>, Stitched>,
+    },
     /// There are none.
     Nothing,
 }
@@ -83,6 +93,9 @@ impl Origin {
             objects,
             layout,
             stream: Bytes::new(),
+            at: FileOffset(0),
+            start: 0,
+            inflated: false,
             end: FileOffset(0),
         }
     }
@@ -106,7 +119,7 @@ impl Origin {
                 Err(why) => return Err(Fault::BadStorage(why.to_string().into())),
             },
             Layout::Runs(runs) => runs.places.get(key).map(|run| run.len),
-            Layout::Stitched(all) => all.get(key).map(Stitched::nbytes),
+            Layout::Stitched { tensors, .. } => tensors.get(key).map(Stitched::nbytes),
             Layout::Nothing => None,
         };
         found.ok_or_else(|| self.missing(key))
@@ -129,7 +142,7 @@ impl Origin {
                 member => member.map(Place::Deflated),
             },
             Layout::Runs(runs) => runs.places.get(key).map(|run| Place::File(run.at)),
-            Layout::Stitched(all) => all.get(key).map(Place::Stitched),
+            Layout::Stitched { tensors, .. } => tensors.get(key).map(Place::Stitched),
             Layout::Nothing => None,
         };
         found.ok_or_else(|| Error::fault(self.missing(key), None))
@@ -145,6 +158,11 @@ impl Origin {
 
     /// An error with the file and member that the part's pickle is in.
     pub(crate) fn locate(&self, why: Error) -> Error {
+        // Offsets of objects are the file's already.
+        let why = match why.kind() {
+            Kind::Container(_) => why.moved(self.start),
+            _ => why,
+        };
         let why = match &self.pickle {
             Some(member) => why.in_member(member),
             None => why,

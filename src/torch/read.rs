@@ -104,6 +104,11 @@ impl<'file> TensorRef<'file> {
     /// lie in the file like that, or the file is not mapped or in memory.
     #[must_use]
     pub fn as_bytes(self) -> Option<&'file [u8]> {
+        if let Some(bytes) = self.tensor.inline() {
+            let (start, len) = (usize::try_from(self.start()), usize::try_from(self.nbytes()));
+            let (start, len) = start.ok().zip(len.ok()).filter(|_| self.is_contiguous())?;
+            return bytes.get(start..start.checked_add(len)?);
+        }
         self.is_plain().then(|| self.checkpoint.lend(self.on(), self.start(), self.nbytes()))?
     }
 
@@ -271,6 +276,12 @@ impl<'file> TensorRef<'file> {
         let overflow = || self.fault(Fault::Overflow);
         let view = Strided::new(self.dtype().width(), 0, self.shape(), self.stride());
         let view = view.ok_or_else(overflow)?;
+        if let Some(bytes) = self.inline() {
+            let (start, end) = (usize::try_from(start), usize::try_from(self.end()));
+            let range = start.ok().zip(end.ok()).filter(|(_, end)| *end <= bytes.len());
+            let (start, end) = range.ok_or_else(overflow)?;
+            return Ok(Some((view, bytes.slice(start..end))));
+        }
         let pieces = Pieces::of(&view).ok_or_else(overflow)?;
         // A view may name the same bytes often: never more than lie between first and last.
         let touched = pieces.count().saturating_mul(pieces.len) as u64;
@@ -290,7 +301,7 @@ impl<'file> TensorRef<'file> {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);
         } else if let Some(bytes) = self.inline() {
-            let start = first.saturating_mul(self.dtype().width());
+            let start = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
             let start = usize::try_from(start).unwrap_or(usize::MAX);
             let found = bytes.get(start..start.saturating_add(out.len()));
             out.copy_from_slice(found.ok_or_else(|| self.fault(Fault::Overflow))?);
@@ -413,6 +424,7 @@ impl Checkpoint {
             (_, Some(Body::Meta)) => "meta",
             (_, Some(Body::Wrapper(wrapper))) => &wrapper.device,
             (_, Some(Body::Device(device))) => device,
+            (_, Some(Body::Inline(inline))) => &inline.device,
             (Some(storage), _) => self.storages().get(storage).device(),
             (None, Some(Body::Split(split))) => {
                 let storage = split.parts.last().and_then(|(_, part)| part.storage());

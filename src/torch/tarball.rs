@@ -192,20 +192,23 @@ impl Found {
     /// Spells what the object's pickle names by number.
     fn stand_in(&self, graph: Graph, budget: &mut Budget) -> Result<(Graph, StandIns), Error> {
         let named = graph.objects().filter_map(|object| match object.value() {
-            Value::Persistent(id) => Some((object.index()?, number(id).ok()?)),
+            Value::Persistent(id) => Some((object.index()?, object.offset(), number(id).ok()?)),
             _ => None,
         });
-        let named: Vec<(usize, i64)> = named.collect();
+        let named: Vec<_> = named.collect();
         let root = graph.root().map_or(NodeId::NONE, Object::id);
         let mut build = GraphBuilder::edit(graph, budget);
         let mut made: HashMap<i64, NodeId> = HashMap::new();
         let mut stand_ins = StandIns::new();
-        for (object, key) in named {
+        for (object, at, key) in named {
             let found = match (made.get(&key), self.tensors.get(&key), self.storages.get(&key)) {
                 (Some(id), _, _) => Ok(*id),
                 (_, Some(tensor), _) => Ok(tensor.build(&mut build)?),
                 (_, _, Some(storage)) => Ok(storage.build(&mut build)?),
-                _ => Err(self.broken.clone().unwrap_or(Fault::NoStorage(key.to_string().into()))),
+                _ => {
+                    let missing = || Fault::NoStorage(key.to_string().into());
+                    Err((self.broken.clone().unwrap_or_else(missing), at))
+                }
             };
             if let Ok(id) = found {
                 made.insert(key, id);

@@ -3,7 +3,7 @@
 //! Most checkpoints have one part. Those of several files, of several pickles in one archive,
 //! and those with files embedded in their pickle have more; keys of storages are a part's own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -61,6 +61,8 @@ pub(crate) enum Layout {
 pub(crate) struct Runs {
     /// By key; shorter than claimed if the file ends before.
     pub places: HashMap<Box<str>, Extent>,
+    /// Those whose numbers are big-endian.
+    pub big_endian: HashSet<Box<str>>,
     /// Why all others cannot be found, if there is more to it than that the file lacks them.
     pub others: Option<Fault>,
 }
@@ -108,7 +110,18 @@ impl Origin {
     }
 
     pub(crate) fn is_big_endian(&self) -> bool {
-        self.archive().is_some_and(|archive| archive.big_endian)
+        match &self.layout {
+            Layout::Runs(runs) => !runs.big_endian.is_empty(),
+            _ => self.archive().is_some_and(|archive| archive.big_endian),
+        }
+    }
+
+    /// Whether the numbers in the storage of a key are big-endian.
+    pub(crate) fn is_swapped(&self, key: &str) -> bool {
+        match &self.layout {
+            Layout::Runs(runs) => runs.big_endian.contains(key),
+            _ => self.is_big_endian(),
+        }
     }
 
     /// How many bytes there are under a key.

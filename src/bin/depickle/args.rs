@@ -252,7 +252,8 @@ pub(crate) struct Reading {
     /// judges the global. MODULE:NAME where the name has dots of its own.
     #[arg(long, value_parser = extension, value_name = "CODE=MODULE.NAME", help_heading = "Reading")]
     pub extension: Vec<Extension>,
-    /// Memory for reading structure, such as 512M or 4G.
+    /// Memory for reading structure, such as 512M or 4G; 2G unless said otherwise. More of it
+    /// allows as many times more steps.
     #[arg(long, value_parser = size, value_name = "SIZE", help_heading = "Reading")]
     pub max_memory: Option<u64>,
 }

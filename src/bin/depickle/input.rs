@@ -17,7 +17,10 @@ impl Reading {
     pub(crate) fn options(&self) -> Options {
         let mut limits = Limits::default();
         if let Some(bytes) = self.max_memory {
-            limits = limits.with_memory(bytes);
+            // Who grants more memory than is usual grants as many more steps.
+            let times = bytes.checked_div(limits.memory).unwrap_or(1).max(1);
+            let visits = limits.visits.saturating_mul(times);
+            limits = limits.with_memory(bytes).with_visits(visits);
         }
         Options::default().policy(self.policy()).limits(limits)
     }

@@ -36,6 +36,7 @@ pub(crate) enum Verb {
     Dis(Dis),
     /// The text that `dis --asm` writes, as a pickle.
     Asm(Asm),
+    Diff(crate::diff::Diff),
     /// Checksums of every member, bounds of every tensor: whether a file is sound.
     Verify(Verify),
     /// Completions for a shell, to be sourced by it.

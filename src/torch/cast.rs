@@ -243,7 +243,7 @@ pub(crate) fn unpack(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Whether elements of a type stand for real numbers by themselves.
-const fn has_numbers(dtype: DType) -> bool {
+pub(super) const fn has_numbers(dtype: DType) -> bool {
     use super::Class;
     match dtype {
         DType::Bool | DType::Float8E8M0Fnu | DType::Float4E2M1FnX2 => true,
@@ -252,7 +252,7 @@ const fn has_numbers(dtype: DType) -> bool {
 }
 
 /// Appends the numbers that little-endian elements stand for.
-fn convert<T: Real>(dtype: DType, bytes: &[u8], out: &mut Vec<T>) {
+pub(super) fn convert<T: Real>(dtype: DType, bytes: &[u8], out: &mut Vec<T>) {
     macro_rules! numbers {
         ($number:ty, $to:expr) => {{
             let (elements, _) = bytes.as_chunks();

@@ -62,6 +62,8 @@ pub enum Kind {
     },
     /// Something else than a module; the text says what.
     NotAModule(&'static str),
+    /// Something else than a mapping from keys or a whole model: its type, as Python prints it.
+    NotAStateDict(String),
     /// Elements asked for as something they are not.
     WrongDType {
         /// What they are.
@@ -163,6 +165,15 @@ pub enum Fault {
     NoCast {
         /// What they are.
         from: DType,
+        /// What was asked for.
+        to: DType,
+    },
+    /// A float is none that an integer of that type holds.
+    NoInteger {
+        /// Its place among the elements.
+        at: u64,
+        /// The float.
+        value: Box<str>,
         /// What was asked for.
         to: DType,
     },
@@ -281,7 +292,8 @@ impl Error {
                 Fault::Unsupported(_)
                 | Fault::Uninitialized
                 | Fault::NoElements(_)
-                | Fault::NoCast { .. },
+                | Fault::NoCast { .. }
+                | Fault::NoInteger { .. },
             )
             | Kind::WrongDType { .. } => Category::Unsupported,
             Kind::MissingMember
@@ -294,7 +306,8 @@ impl Error {
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
             | Kind::NoSuchStream { .. }
-            | Kind::NotAModule(_) => Category::Missing,
+            | Kind::NotAModule(_)
+            | Kind::NotAStateDict(_) => Category::Missing,
             Kind::Over(_) => Category::OverLimit,
         }
     }
@@ -372,6 +385,9 @@ impl fmt::Display for Fault {
                 write!(f, "index {value} at place {at} of its {part} is out of range or order")
             }
             Self::NoCast { from, to } => write!(f, "elements of {from} cannot be cast to {to}"),
+            Self::NoInteger { at, value, to } => {
+                write!(f, "its element {at} is {value}, which no {to} holds")
+            }
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")
             }
@@ -418,6 +434,9 @@ impl fmt::Display for Kind {
             }
             Self::NotAModule(found) => {
                 write!(f, "no module here, but a {found}: `depickle info` says what the file holds")
+            }
+            Self::NotAStateDict(found) => {
+                write!(f, "Expected state_dict to be dict-like, got {found}.")
             }
             Self::WrongDType { is, wanted } => {
                 write!(f, "its elements are {is} and cannot be read as {wanted}")

@@ -33,7 +33,7 @@ pub struct TensorRef<'file> {
 pub(crate) const CHUNK: usize = 1 << 20;
 
 /// What was read of a view whose elements do not lie in order: bytes, and the view of these.
-type Region = (Strided, Bytes);
+pub(super) type Region = (Strided, Bytes);
 
 impl<'file> TensorRef<'file> {
     pub(crate) const fn new(
@@ -112,10 +112,25 @@ impl<'file> TensorRef<'file> {
         self.is_plain().then(|| self.checkpoint.lend(self.on(), self.start(), self.nbytes()))?
     }
 
-    /// Whether its elements are in the file as they are to be read.
+    /// Elements of its storage from its first to its last, without a copy: all that its strides
+    /// lead to. None as for [`as_slice`](Self::as_slice), but that the view may be any.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn touched<T: Element>(self) -> Option<&'file [T]> {
+        let foreign = cfg!(target_endian = "big") && size_of::<T>() > 1;
+        if !T::reads(self.dtype()) || foreign || !self.is_stored_as_read() || self.is_packed() {
+            return None;
+        }
+        let len = self.end().saturating_sub(self.start());
+        bytemuck::try_cast_slice(self.checkpoint.lend(self.on(), self.start(), len)?).ok()
+    }
+
+    /// Whether its elements are in the file as they are to be read, in a row.
     fn is_plain(self) -> bool {
+        self.is_stored_as_read() && self.is_contiguous()
+    }
+
+    fn is_stored_as_read(self) -> bool {
         self.storage().is_some()
-            && self.is_contiguous()
             && !self.is_lazy()
             && !self.is_swapped()
             && has_elements(self.layout())
@@ -264,7 +279,7 @@ impl<'file> TensorRef<'file> {
     }
 
     /// The bytes that it touches, unless its elements can be read in order.
-    fn region(self) -> Result<Option<Region>, Error> {
+    pub(super) fn region(self) -> Result<Option<Region>, Error> {
         let none = self.storage().is_none() && self.inline().is_none();
         if none || !has_elements(self.layout()) {
             return Err(self.fault(Fault::NoElements(self.layout())));
@@ -296,7 +311,12 @@ impl<'file> TensorRef<'file> {
         Ok(Some((pieces.view, bytes.into())))
     }
 
-    fn fill_from(self, region: Option<&Region>, first: u64, out: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn fill_from(
+        self,
+        region: Option<&Region>,
+        first: u64,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
         if let Some((view, bytes)) = region {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);

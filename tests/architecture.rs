@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
     ("convert", &["base", "pickle", "container", "python", "torch"]),
+    ("adapters", &["torch"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

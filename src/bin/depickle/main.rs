@@ -3,6 +3,7 @@
 mod args;
 mod asm;
 mod convert;
+mod diff;
 mod dis;
 mod info;
 mod input;
@@ -43,6 +44,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Show(args) => show::run(&args),
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Completions { shell } => {

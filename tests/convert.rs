@@ -149,7 +149,9 @@ fn arrays_are_numpy_s() {
 #[test]
 fn state_dicts_become_pth_files_that_hold_nothing_else() {
     let folder = Folder::new();
-    for (from, key) in [("state.pth", ""), ("tied.pth", "model"), ("shards", ""), ("layers.pth", "")] {
+    for (from, key) in
+        [("state.pth", ""), ("tied.pth", "model"), ("shards", ""), ("layers.pth", "")]
+    {
         let out = folder.text("out.pth");
         well(&[from, &out, "--force", "--verify"]);
         let pth = Checkpoint::open(fixture(&format!("convert/{from}"))).unwrap();
@@ -264,7 +266,10 @@ fn names_are_cut_chosen_and_replaced() {
         &out,
         "--strip-prefix",
         "layer.",
-        "--exclude", "block7*", "--include", "*_w",
+        "--exclude",
+        "block7*",
+        "--include",
+        "*_w",
         "--rename",
         r"^(\d)\.=block$1_",
         "--rename",
@@ -329,10 +334,33 @@ fn what_the_format_cannot_hold_is_named() {
         assert!(told.contains(want), "{want}: {told}");
     }
     // With every decision made, and without what has no form.
-    let found = report(&[file, &out, "--dense", "--dtype", "f32", "--skip-unreadable", "--verify",
-        "--exclude", "*nested*", "--exclude", "*jagged*", "--exclude", "*meta*", "--exclude", "*complex128*",
-        "--exclude", "*complex32*", "--exclude", "*bits*", "--exclude", "*wrapper*", "--exclude", "*float4*",
-        "--shared", "copy"]);
+    let found = report(&[
+        file,
+        &out,
+        "--dense",
+        "--dtype",
+        "f32",
+        "--skip-unreadable",
+        "--verify",
+        "--exclude",
+        "*nested*",
+        "--exclude",
+        "*jagged*",
+        "--exclude",
+        "*meta*",
+        "--exclude",
+        "*complex128*",
+        "--exclude",
+        "*complex32*",
+        "--exclude",
+        "*bits*",
+        "--exclude",
+        "*wrapper*",
+        "--exclude",
+        "*float4*",
+        "--shared",
+        "copy",
+    ]);
     assert!(found["tensors"].as_array().unwrap().len() > 20);
     let told = fails(&folder, &["arrays.pth", &folder.text("a.safetensors")]);
     assert!(told.contains("tensor \"complex128\": safetensors has no type"), "{told}");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use depickle::Budget;
 use depickle::base::{Existing, Output};
-use depickle::convert::{Convert, Error, Format, Plan, Shared, check_output};
+use depickle::convert::{Convert, Error, Format, Kind, Plan, Shared, check_output};
 use depickle::python::json;
 use depickle::torch::{Checkpoint, DType};
 
@@ -209,6 +209,10 @@ fn attempt(args: &Args) -> Result<(), Failed> {
         return report.print(&plan.contents(&path), false).map_err(Failed::Other);
     }
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    if let Some(sidecar) = args.sidecar.as_ref().filter(|it| plan.paths(&path).contains(it)) {
+        let why = format!("{}: the sidecar cannot be the output itself", label(sidecar));
+        return Err(Error::from(Kind::Usage(why.into())).into());
+    }
     let sidecar = args.sidecar.as_deref().map(|path| sidecar(&checkpoint, &plan, path, args));
     let sidecar = sidecar.transpose()?;
     let progress = |what| Progress::new(what, plan.nbytes(), !args.no_progress);

@@ -971,7 +971,7 @@ fn faults_say_where_in_the_file_that_holds_them() {
         point_at_arguments(&Checkpoint::open(&index).unwrap(), &bad, Some(&path));
         fs::write(&path, &good).unwrap();
     }
-    let package = strange(read("package.pt"), "LongStorage");
+    let package = strange(read("package.pt"), "FloatStorage");
     point_at_arguments(&Checkpoint::from_bytes(package.clone()).unwrap(), &package, None);
     let tar = strange(read("tar.pth"), "FloatStorage");
     let why = Checkpoint::from_bytes(tar).map(drop).unwrap_err();

@@ -241,6 +241,11 @@ impl Checkpoint {
         }
     }
 
+    /// The same, of the file at this path, which errors name.
+    pub(crate) fn at_path(self, path: PathBuf) -> Self {
+        Self { path: Some(path), ..self }
+    }
+
     /// An error about one of its objects, with the file and member the object is in.
     pub(crate) fn locate(&self, object: NodeId, why: Error) -> Error {
         let index = self.opened.graph.object(object).index().unwrap_or_default();

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("container", &["base"]),
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
+    ("adapters", &["torch"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

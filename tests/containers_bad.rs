@@ -351,7 +351,7 @@ fn pickles_behind_the_first_stand_beside_it() {
     let list = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
     assert_eq!(list.len(), 8);
     let name = |name: &str| list.find(name).unwrap().on(&checkpoint).unwrap();
-    assert_eq!(name("pickle2.turned").to_bytes().unwrap(), name("turned").to_bytes().unwrap());
+    assert_eq!(name("pickle1.turned").to_bytes().unwrap(), name("turned").to_bytes().unwrap());
     let evil = [read("embedded_4.pkl"), b"\x80\x02cos\nsystem\n(S'true'\ntR.".to_vec()];
     let why = Checkpoint::from_bytes(evil.concat()).map(drop).unwrap_err();
     assert_eq!(why.category(), Category::Forbidden, "{why}");
@@ -901,4 +901,77 @@ fn folders_changed_at_random_cost_what_they_are() {
         }
     }
     assert!(opened > 200, "only {opened} were opened");
+}
+
+// Where in which file
+
+/// Gives the first storage class of a file's pickle a name that PyTorch does not know.
+fn strange(mut bytes: Vec<u8>, class: &str) -> Vec<u8> {
+    let at = bytes.windows(class.len()).position(|window| window == class.as_bytes()).unwrap();
+    bytes[at + 1] = b'?';
+    bytes
+}
+
+/// Each tensor that cannot be read names the arguments of its call in the file that holds it.
+fn point_at_arguments(checkpoint: &Checkpoint, file: &[u8], path: Option<&Path>) {
+    let list = checkpoint.tensors().unwrap();
+    let broken = list.iter().filter_map(|entry| entry.on(checkpoint).map(drop).err());
+    let broken: Vec<_> = broken.collect();
+    assert!(!broken.is_empty());
+    for why in broken {
+        let at = usize::try_from(why.offset().unwrap().0).unwrap();
+        assert_eq!(file[at], b't', "{why}");
+        // The call follows its arguments, but for where the memo keeps them.
+        assert!(file[at..].iter().take(8).any(|&byte| byte == b'R'), "{why}");
+        assert_eq!(why.path(), path, "{why}");
+    }
+}
+
+#[test]
+fn faults_say_where_in_the_file_that_holds_them() {
+    let shards = Folder::copy_of("sharded");
+    let index = shards.join("pytorch_model.bin.index.json");
+    for shard in ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"] {
+        let path = shards.join(shard);
+        let good = fs::read(&path).unwrap();
+        let bad = strange(good.clone(), "FloatStorage");
+        fs::write(&path, &bad).unwrap();
+        point_at_arguments(&Checkpoint::open(&index).unwrap(), &bad, Some(&path));
+        fs::write(&path, &good).unwrap();
+    }
+    let package = strange(read("package.pt"), "LongStorage");
+    point_at_arguments(&Checkpoint::from_bytes(package.clone()).unwrap(), &package, None);
+    let tar = strange(read("tar.pth"), "FloatStorage");
+    let why = Checkpoint::from_bytes(tar).map(drop).unwrap_err();
+    assert!(why.offset().is_some() && why.member().is_some(), "{why}");
+}
+
+#[test]
+fn faults_in_embedded_files_say_where_in_the_outer_one() {
+    // Protocol 4 keeps bytes as they are.
+    let whole = strange(read("embedded_4.pkl"), "LongStorage");
+    let checkpoint = Checkpoint::from_bytes(whole.clone()).unwrap();
+    // The fault is in the file inside; the tensor's call names no place in that.
+    let list = checkpoint.tensors().unwrap();
+    let broken = list.iter().find_map(|entry| entry.on(&checkpoint).map(drop).err()).unwrap();
+    assert!(broken.offset().is_some_and(|at| at.0 < whole.len() as u64), "{broken}");
+    // A file of one tensor, loaded from bytes.
+    let inner = strange(read("big_endian_legacy.pth"), "FloatStorage");
+    let outer = embedded_in(&inner, 1);
+    point_at_arguments(&Checkpoint::from_bytes(outer.clone()).unwrap(), &outer, None);
+}
+
+#[test]
+fn faults_in_distributed_files_say_where() {
+    let folder = Folder::copy_of("dcp_one");
+    let path = folder.join("__0_0.distcp");
+    let bad = strange(fs::read(&path).unwrap(), "BFloat16Storage");
+    fs::write(&path, &bad).unwrap();
+    let checkpoint = Checkpoint::open(&*folder).unwrap();
+    let why = checkpoint.tensor("half").unwrap().to_bytes().map(drop).unwrap_err();
+    assert_eq!(why.path(), Some(&*path), "{why}");
+    assert_eq!(bad[usize::try_from(why.offset().unwrap().0).unwrap()], b't', "{why}");
+    let all =
+        ["__0_0.distcp", ".metadata"].map(|name| fs::metadata(folder.join(name)).unwrap().len());
+    assert_eq!(checkpoint.file_len(), all[0] + all[1]);
 }

@@ -142,6 +142,12 @@ impl Error {
         Self(Box::new(Inner { kind, at, member: Some(member.into()) }))
     }
 
+    /// The archive is found to begin so many bytes further on.
+    #[cfg(feature = "torch")]
+    pub(crate) fn move_by(&mut self, by: u64) {
+        self.0.at = self.0.at.plus(by);
+    }
+
     /// The system failed while `reading`.
     #[cold]
     pub(super) fn io(reading: &'static str, why: io::Error, at: FileOffset) -> Self {

@@ -95,7 +95,7 @@ impl Checkpoint {
     /// Whether the bytes of a storage are big-endian in its file.
     pub(crate) fn is_swapped(&self, storage: StorageId) -> bool {
         let (id, _) = self.storages().whole(storage, 0);
-        self.holder(id).is_some_and(|(part, _)| part.is_big_endian())
+        self.holder(id).is_some_and(|(part, key)| part.is_swapped(key))
     }
 
     /// The part that a storage lies in, and its key there.

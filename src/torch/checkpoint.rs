@@ -1,5 +1,6 @@
 //! A file that `torch.save` wrote, opened: its object, its storages, its tensors.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -17,7 +18,7 @@ use super::kind::ObjectKind;
 use super::list::{List, Scope};
 use super::module::Class;
 use super::open::{self, Opened};
-use super::origin::Origin;
+use super::origin::{Layout, Origin};
 use super::read::TensorRef;
 use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
@@ -213,6 +214,7 @@ impl Checkpoint {
         let storages = Storages::find(
             graph,
             stand_ins,
+            &options.limits,
             |object| opened.part_of(object),
             |part, key| match parts.get(part as usize) {
                 Some(part) => part.nbytes(key),
@@ -297,14 +299,20 @@ impl Checkpoint {
         self.opened.others.iter().map(|(name, id)| (&**name, self.graph().object(*id)))
     }
 
-    /// Bytes of the whole file; of all files where an index names several. Files that are
-    /// opened only when tensors are read do not count.
+    /// Bytes of the whole file; of all files where an index or the `.metadata` of a folder names
+    /// several.
     #[must_use]
     pub fn file_len(&self) -> u64 {
         let mut parts = self.origins().iter();
-        let first = parts.next().map_or(0, |part| part.source.len());
-        let shards = parts.filter(|part| part.path.is_some()).map(|part| part.source.len());
-        shards.fold(first, u64::saturating_add)
+        let Some(first) = parts.next() else { return 0 };
+        let len = first.source.len();
+        if let Layout::Stitched { all, .. } = first.layout {
+            return len.saturating_add(all);
+        }
+        // What is embedded in a shard comes behind it and has its path.
+        let mut seen = HashSet::new();
+        let shards = parts.filter(|part| part.path.as_ref().is_some_and(|path| seen.insert(path)));
+        shards.map(|part| part.source.len()).fold(len, u64::saturating_add)
     }
 
     /// Whether the file's numbers are big-endian. What is read from it is not.

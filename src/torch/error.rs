@@ -19,6 +19,8 @@ struct Inner {
     tensor: Option<Box<str>>,
     member: Option<Box<str>>,
     at: Option<FileOffset>,
+    /// Offsets are those of a member that had to be inflated.
+    inflated: bool,
 }
 
 /// What is wrong, apart from where.
@@ -60,6 +62,8 @@ pub enum Kind {
     },
     /// Something else than a module; the text says what.
     NotAModule(&'static str),
+    /// Something else than a mapping from keys or a whole model: its type, as Python prints it.
+    NotAStateDict(String),
     /// Elements asked for as something they are not.
     WrongDType {
         /// What they are.
@@ -170,12 +174,31 @@ pub enum Fault {
         /// What was asked for.
         to: DType,
     },
+    /// A float is none that an integer of that type holds.
+    NoInteger {
+        /// Its place among the elements.
+        at: u64,
+        /// The float.
+        value: Box<str>,
+        /// What was asked for.
+        to: DType,
+    },
 }
+
+/// A fault and where in the file it lies.
+pub(crate) type Located = (Fault, Option<FileOffset>);
 
 impl Error {
     #[cold]
     pub(crate) fn new(kind: Kind) -> Self {
-        Self(Box::new(Inner { kind, path: None, tensor: None, member: None, at: None }))
+        Self(Box::new(Inner {
+            kind,
+            path: None,
+            tensor: None,
+            member: None,
+            at: None,
+            inflated: false,
+        }))
     }
 
     #[cold]
@@ -186,6 +209,28 @@ impl Error {
     pub(crate) fn at(mut self, at: Option<FileOffset>) -> Self {
         self.0.at = self.0.at.or(at);
         self
+    }
+
+    /// An error found in a member that had to be inflated: its offset is one of there.
+    pub(crate) fn in_inflated(mut self) -> Self {
+        self.0.inflated = true;
+        self
+    }
+
+    /// The same error, what it was found in being found to begin so many bytes further on.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        match &mut self.0.kind {
+            Kind::Container(why) => why.move_by(by),
+            _ if self.0.inflated => {}
+            Kind::Pickle(why) => why.move_by(by),
+            _ => self.0.at = self.0.at.map(|at| at.plus(by)),
+        }
+        self
+    }
+
+    /// What is wrong and where, of an object that is listed with it.
+    pub(crate) fn as_fault(&self) -> Located {
+        (Fault::Elsewhere(self.to_string().into()), self.offset())
     }
 
     pub(crate) fn in_file(mut self, path: &Path) -> Self {
@@ -255,7 +300,8 @@ impl Error {
                 Fault::Unsupported(_)
                 | Fault::Uninitialized
                 | Fault::NoElements(_)
-                | Fault::NoCast { .. },
+                | Fault::NoCast { .. }
+                | Fault::NoInteger { .. },
             )
             | Kind::WrongDType { .. } => Category::Unsupported,
             Kind::MissingMember
@@ -268,7 +314,8 @@ impl Error {
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
             | Kind::NoSuchStream { .. }
-            | Kind::NotAModule(_) => Category::Missing,
+            | Kind::NotAModule(_)
+            | Kind::NotAStateDict(_) => Category::Missing,
             Kind::Over(_) => Category::OverLimit,
         }
     }
@@ -346,6 +393,9 @@ impl fmt::Display for Fault {
                 write!(f, "index {value} at place {at} of its {part} is out of range or order")
             }
             Self::NoCast { from, to } => write!(f, "elements of {from} cannot be cast to {to}"),
+            Self::NoInteger { at, value, to } => {
+                write!(f, "its element {at} is {value}, which no {to} holds")
+            }
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")
             }
@@ -392,6 +442,9 @@ impl fmt::Display for Kind {
             }
             Self::NotAModule(found) => {
                 write!(f, "no module here, but a {found}: `depickle info` says what the file holds")
+            }
+            Self::NotAStateDict(found) => {
+                write!(f, "Expected state_dict to be dict-like, got {found}.")
             }
             Self::WrongDType { is, wanted } => {
                 write!(f, "its elements are {is} and cannot be read as {wanted}")

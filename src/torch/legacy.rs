@@ -46,8 +46,7 @@ pub(crate) fn open(
     let at = pickles.at;
     let mut runs = locate(source, &graph, &keys, at)?;
     if little == Some(false) {
-        let untyped = Storages::untyped(&graph);
-        runs.places.retain(|key, _| !untyped.contains(key));
+        runs.big_endian = Storages::untyped(&graph);
     }
     Ok((graph, runs))
 }

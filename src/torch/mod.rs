@@ -4,9 +4,11 @@
 //! asked. A view that cannot be made is an error about that object and hides no other.
 
 mod archive;
+mod arrays;
 mod backing;
 mod cast;
 mod checkpoint;
+mod compare;
 mod dense;
 mod distributed;
 mod dtype;
@@ -14,6 +16,7 @@ mod element;
 mod embedded;
 mod error;
 mod export;
+mod fit;
 mod folder;
 mod gather;
 mod kind;
@@ -46,9 +49,13 @@ mod verify;
 
 pub use cast::Real;
 pub use checkpoint::{Checkpoint, Following, Options};
+pub use compare::{Comparison, Gap, Size, Tolerance};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, Fault, Kind};
+pub use fit::{
+    Conflict, Expected, Fit, Given, LoadError, Match, Misfit, Slot, Weights, WeightsEntry,
+};
 pub use kind::ObjectKind;
 pub use layout::Layout;
 pub use list::{Entry, List, Scope};

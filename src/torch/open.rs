@@ -37,6 +37,18 @@ impl Opened {
         Self { container, graph, parts, stand_ins: StandIns::new(), others: Vec::new() }
     }
 
+    /// What was opened as a file of its own, and lies in another from this byte on. Is of one part.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        for part in &mut self.parts {
+            part.start = part.start.saturating_add(by);
+            if !part.inflated {
+                (part.at, part.end) = (part.at.plus(by), part.end.plus(by));
+                self.graph = self.graph.moved(by);
+            }
+        }
+        self
+    }
+
     /// The part that an object is of, by the object's index.
     pub(crate) fn part_of(&self, object: usize) -> u32 {
         let before = self.parts.partition_point(|part| part.objects.end <= object);
@@ -166,11 +178,11 @@ fn plain(
         (Err(why), _) => return Err(why.into()),
     };
     let mut part = Origin::new(source, Layout::Nothing, 0..outcome.graph.len());
-    (part.stream, part.end) = (stream, at.plus(end));
+    (part.stream, part.at, part.end) = (stream, at, at.plus(end));
     Ok(Opened::single(Container::Pickle, outcome.graph, part))
 }
 
-/// Puts the pickles that follow a plain one beside it.
+/// Puts the pickles that follow a plain one beside it, counted from 0 as [`Options::stream`] does.
 fn with_following(opened: Opened, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
     let (Container::Pickle, 0, [part]) = (opened.container, options.stream, &opened.parts[..])
     else {
@@ -183,7 +195,7 @@ fn with_following(opened: Opened, options: &Options, budget: &mut Budget) -> Res
     let root = opened.root();
     let Opened { container, graph, mut parts, stand_ins, mut others } = opened;
     let mut build = GraphBuilder::edit(graph, budget);
-    for (number, opened) in (2..).zip(more) {
+    for (number, opened) in (1..).zip(more) {
         let copy = opened.copy_into(&mut build, &mut parts)?;
         others.push((format!("pickle{number}").into(), copy));
     }
@@ -218,7 +230,7 @@ fn following(
             Err(_) => return Ok(found),
         }
         let mut part = Origin::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
-        part.pickle = Some(format!("pickle {}", found.len().saturating_add(2)).into());
+        part.pickle = Some(format!("pickle {}", found.len().saturating_add(1)).into());
         budget.memory(512)?;
         found.push(Opened::single(Container::Pickle, outcome.graph, part));
     }
@@ -273,11 +285,15 @@ pub(crate) fn member(
         _ => FileOffset(0),
     };
     let outcome = pickle::run(stream.clone(), base, &options.policy, budget);
-    outcome.end.map_err(|why| Error::from(why).in_member(&full))?;
+    let inflated = member.method() != Method::Stored;
+    outcome.end.map_err(|why| {
+        let why = Error::from(why).in_member(&full);
+        if inflated { why.in_inflated() } else { why }
+    })?;
     let layout = Layout::Zip { archive: Arc::clone(archive), names };
     let mut part = Origin::new(Arc::clone(source), layout, 0..outcome.graph.len());
-    part.pickle = Some(full.into());
-    part.stream = stream;
+    (part.pickle, part.inflated) = (Some(full.into()), inflated);
+    (part.stream, part.at) = (stream, base);
     Ok(Opened::single(archive.container, outcome.graph, part))
 }
 

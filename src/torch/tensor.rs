@@ -8,8 +8,9 @@ use bytes::Bytes;
 use super::DType;
 use super::cast::Real;
 use super::error::{Error, Fault};
-use super::layout::{Body, Layout, Split};
+use super::layout::{Body, Inline, Layout, Split};
 use super::quantized::Quantizer;
+use super::spell::row_major;
 use super::storage::StorageId;
 use crate::pickle::{NodeId, Object, Value};
 
@@ -142,15 +143,49 @@ impl Tensor {
             Value::Int(value) => (DType::Int64, Bytes::copy_from_slice(&value.to_le_bytes())),
             _ => return None,
         };
-        let view = Geometry { offset: 0, shape: Vec::new(), stride: Vec::new() };
-        let tensor = Self::without_data(dtype, view, object.id()).ok()?;
-        Some(Self { body: Some(Box::new(Body::Inline(bytes))), ..tensor })
+        let inline = Inline { bytes, device: "cpu".into() };
+        Self::of_bytes(dtype, Vec::new(), inline, object.id()).ok()
+    }
+
+    /// A tensor of elements in row-major order that lie in no storage.
+    ///
+    /// # Errors
+    /// [`Fault::Overflow`] or [`Fault::OutOfStorage`].
+    pub(crate) fn of_bytes(
+        dtype: DType,
+        shape: Vec<u64>,
+        inline: Inline,
+        node: NodeId,
+    ) -> Result<Self, Fault> {
+        let stride = row_major(&shape)?;
+        let mut tensor = Self::without_data(dtype, Geometry { offset: 0, shape, stride }, node)?;
+        let has = (inline.bytes.len() as u64).checked_div(dtype.width()).unwrap_or(0);
+        if tensor.numel > has {
+            return Err(Fault::OutOfStorage { needs: tensor.numel, has });
+        }
+        tensor.body = Some(Box::new(Body::Inline(inline)));
+        Ok(tensor)
+    }
+
+    /// A storage as a tensor of one dimension that holds all of it.
+    ///
+    /// # Errors
+    /// None, of a storage that was found.
+    pub(crate) fn of_storage(
+        on: StorageId,
+        nbytes: u64,
+        dtype: DType,
+        node: NodeId,
+    ) -> Result<Self, Fault> {
+        let len = nbytes.checked_div(dtype.width()).unwrap_or(0);
+        let view = Geometry { offset: 0, shape: vec![len], stride: vec![1] };
+        Self::new(on, nbytes, dtype, view, node)
     }
 
     /// Its elements, if they lie in no storage.
     pub(crate) fn inline(&self) -> Option<&Bytes> {
         match self.body.as_deref() {
-            Some(Body::Inline(bytes)) => Some(bytes),
+            Some(Body::Inline(inline)) => Some(&inline.bytes),
             _ => None,
         }
     }
@@ -270,7 +305,7 @@ impl Tensor {
     }
 
     pub(crate) fn cut(&self, axis: usize, range: Range<u64>) -> Result<Self, Fault> {
-        if self.storage.is_none() || self.is_packed() {
+        if (self.storage.is_none() && self.inline().is_none()) || self.is_packed() {
             let what = format!("a slice of a {} tensor of {}", self.layout().name(), self.dtype);
             return Err(Fault::Unsupported(what.into()));
         }

@@ -166,7 +166,10 @@ impl Facts {
     fn text(&self, path: &str) -> String {
         let mut lines = Lines(format!("{}\n", printable(path)));
         let class = self.root_class.as_deref().map_or(String::new(), |class| format!(": {class}"));
-        lines.add("holds", &format!("{}{}", holds(self.kind), printable(&class)));
+        lines.add(
+            "holds",
+            &format!("{}{}", holds(self.kind, self.tensors.names > 0), printable(&class)),
+        );
         let file = human(self.file_bytes);
         // Where several pickles or none describe the tensors, there is no one protocol.
         let several = matches!(
@@ -240,12 +243,13 @@ fn counts<K: AsRef<str>>(counts: &BTreeMap<K, u64>) -> String {
     }
 }
 
-const fn holds(kind: ObjectKind) -> &'static str {
+const fn holds(kind: ObjectKind, tensors: bool) -> &'static str {
     match kind {
         ObjectKind::StateDict => "a state dict",
         ObjectKind::Module => "a whole model",
         ObjectKind::Checkpoint => "a checkpoint",
         ObjectKind::Tensor => "one tensor",
+        _ if tensors => "an object that holds tensors or storages",
         _ => "an object without tensors",
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod asm;
+mod diff;
 mod dis;
 mod info;
 mod input;
@@ -42,6 +43,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Show(args) => show::run(&args),
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

@@ -44,6 +44,7 @@ fn run() -> Result<u64, Box<dyn Error>> {
         let root = draft.root();
         draft.finish_as(root, form)?
     };
+    let plan = plan.named_for(to.as_ref());
     let announced = plan.nbytes();
     let written = plan.save(to, existing)?;
     assert_eq!(announced, written, "the plan knows how long the file will be");

@@ -47,6 +47,9 @@ pub struct Output {
 #[derive(Debug)]
 enum Into {
     Beside(NamedTempFile),
+    /// A file without a name, of which nothing is left even by who is killed.
+    #[cfg(target_os = "linux")]
+    Unnamed(File),
     /// A device or pipe: nothing in it can be lost, and it must not be replaced.
     Straight(File),
 }
@@ -69,6 +72,8 @@ impl Output {
     pub fn file(&self) -> &File {
         match &self.into {
             Into::Beside(file) => file.as_file(),
+            #[cfg(target_os = "linux")]
+            Into::Unnamed(file) => file,
             Into::Straight(file) => file,
         }
     }
@@ -85,17 +90,28 @@ impl Output {
     /// What the system says, and [`io::ErrorKind::AlreadyExists`] if a file of that name has
     /// appeared meanwhile. Nothing is left behind then.
     pub fn commit(self) -> io::Result<()> {
-        let Into::Beside(file) = self.into else { return Ok(()) };
-        file.as_file().sync_all()?;
-        let named = match self.existing {
-            Existing::Replace => file.persist(&self.path),
-            Existing::Refuse => file.persist_noclobber(&self.path),
-        };
-        named.map_err(|why| match why.error.kind() {
+        let Self { into, path, existing } = self;
+        match into {
+            Into::Straight(_) => return Ok(()),
+            #[cfg(target_os = "linux")]
+            Into::Unnamed(file) => {
+                file.sync_all()?;
+                unnamed::give_name(&file, &path, existing)
+            }
+            Into::Beside(file) => {
+                file.as_file().sync_all()?;
+                let named = match existing {
+                    Existing::Replace => file.persist(&path),
+                    Existing::Refuse => file.persist_noclobber(&path),
+                };
+                named.map(drop).map_err(|why| why.error)
+            }
+        }
+        .map_err(|why| match why.kind() {
             io::ErrorKind::AlreadyExists => exists(),
-            _ => why.error,
+            _ => why,
         })?;
-        sync_folder(&self.path);
+        sync_folder(&path);
         Ok(())
     }
 }
@@ -121,20 +137,80 @@ fn begin(path: &Path, existing: Existing) -> io::Result<Into> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         Err(why) => return Err(why),
     }
-    let Some(name) = path.file_name() else {
+    if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
-    };
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    // Names may be as long as the file system allows already.
-    let prefix = if prefix.len() > 200 { OsString::from(".depickle") } else { prefix };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(file) = unnamed::create(path)? {
+        return Ok(Into::Unnamed(file));
+    }
+    let prefix = prefix(path);
+    let mut builder = builder(&prefix);
     if let Some(permissions) = permissions(path) {
         builder.permissions(permissions);
     }
-    let file = builder.tempfile_in(folder_of(path))?;
-    Ok(Into::Beside(file))
+    Ok(Into::Beside(builder.tempfile_in(folder_of(path))?))
+}
+
+/// What names of unfinished files begin with.
+fn prefix(path: &Path) -> OsString {
+    let name = path.file_name().unwrap_or_default();
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    // Names may be as long as the file system allows already.
+    if prefix.len() > 200 { OsString::from(".depickle") } else { prefix }
+}
+
+fn builder(prefix: &OsString) -> tempfile::Builder<'_, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(".part");
+    builder
+}
+
+/// Files that have no name until they are whole.
+#[cfg(target_os = "linux")]
+mod unnamed {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsRawFd;
+    use std::path::Path;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+    use rustix::io::Errno;
+
+    use super::{Existing, builder, folder_of, permissions, prefix};
+
+    /// None where the file system or the system has none.
+    pub(super) fn create(path: &Path) -> io::Result<Option<File>> {
+        if !Path::new("/proc/self/fd").exists() {
+            return Ok(None);
+        }
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(folder_of(path), flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => File::from(file),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => return Ok(None),
+            Err(why) => return Err(why.into()),
+        };
+        if let (true, Some(permissions)) = (path.exists(), permissions(path)) {
+            file.set_permissions(permissions)?;
+        }
+        Ok(Some(file))
+    }
+
+    pub(super) fn give_name(file: &File, path: &Path, existing: Existing) -> io::Result<()> {
+        match (link(file, path), existing) {
+            (Err(why), Existing::Replace) if why.kind() == io::ErrorKind::AlreadyExists => {}
+            (linked, _) => return linked,
+        }
+        // Another name first: a link takes no place that is taken.
+        let beside = builder(&prefix(path)).make_in(folder_of(path), |name| link(file, name))?;
+        beside.into_temp_path().persist(path).map_err(|why| why.error)
+    }
+
+    fn link(file: &File, path: &Path) -> io::Result<()> {
+        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, from, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
 }
 
 /// Whether a path leads to what is neither file nor folder.

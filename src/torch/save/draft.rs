@@ -16,8 +16,30 @@ use crate::torch::{DType, Tensor};
 
 /// A checkpoint in the making: a graph, and the bytes that its tensors are views of.
 ///
-/// It dereferences to [`GraphBuilder`], which makes and changes all that is no tensor. See the
-/// [module](self) for an example.
+/// It dereferences to [`GraphBuilder`], which makes and changes all that is no tensor.
+/// [`finish`](Self::finish) gives it the form that PyTorch's pickler would, as a [`Plan`] whose
+/// length is known; writing that streams the bytes from where they are, and holds no more than a
+/// mebibyte of them.
+///
+/// ```
+/// use depickle::Budget;
+/// use depickle::torch::{Checkpoint, Draft};
+///
+/// let mut budget = Budget::default();
+/// let mut draft = Draft::new(&mut budget);
+/// let weight = draft.tensor(&[2, 3], &[0.5_f32; 6])?;
+/// let model = draft.state_dict([("fc.weight", weight)])?;
+/// let epoch = draft.value(&7)?;
+/// let root = draft.mapping(&[("epoch", epoch), ("model", model)])?;
+/// let mut file = Vec::new();
+/// draft.finish(root)?.write(&mut file)?;
+///
+/// let checkpoint = Checkpoint::from_bytes(file)?;
+/// assert_eq!(checkpoint.tensor("model.fc.weight")?.to_vec::<f32>()?, [0.5; 6]);
+/// # Ok::<(), depickle::torch::Error>(())
+/// ```
+///
+/// [`Plan`]: super::Plan
 pub struct Draft<'run> {
     pub(super) build: GraphBuilder<'run>,
     pub(super) storages: Vec<Stored<'run>>,
@@ -81,7 +103,7 @@ impl<'run> Draft<'run> {
     /// let mut copy = Vec::new();
     /// draft.finish(root)?.write(&mut copy)?;
     /// let copy = Checkpoint::from_bytes(copy)?;
-    /// assert_eq!(copy.model()?.to_string(), checkpoint.model()?.to_string());
+    /// assert_eq!(copy.module()?.to_string(), checkpoint.module()?.to_string());
     /// # Ok::<(), depickle::torch::Error>(())
     /// ```
     ///

@@ -26,8 +26,8 @@ pub struct TensorSpec {
     stride: Option<Vec<u64>>,
     offset: u64,
     requires_grad: bool,
-    pub(super) conj: bool,
-    pub(super) neg: bool,
+    conj: bool,
+    neg: bool,
 }
 
 impl TensorSpec {
@@ -49,6 +49,20 @@ impl TensorSpec {
     #[must_use]
     pub const fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
+        self
+    }
+
+    /// Whether its elements are to be conjugated when they are read.
+    #[must_use]
+    pub const fn conj(mut self, conj: bool) -> Self {
+        self.conj = conj;
+        self
+    }
+
+    /// Whether its elements are to be negated when they are read.
+    #[must_use]
+    pub const fn neg(mut self, neg: bool) -> Self {
+        self.neg = neg;
         self
     }
 
@@ -90,12 +104,7 @@ impl<'run> Draft<'run> {
     /// # Errors
     /// [`Fault::BufferLength`] if `data` are not as long as `shape` says; [`Fault::Unsupported`]
     /// for quantized dtypes, which need more than bytes; limits.
-    pub fn tensor_of(
-        &mut self,
-        dtype: DType,
-        shape: &[u64],
-        data: impl Into<Data<'run>>,
-    ) -> Made {
+    pub fn tensor_of(&mut self, dtype: DType, shape: &[u64], data: impl Into<Data<'run>>) -> Made {
         let (spec, data) = (TensorSpec::new(dtype, shape), data.into());
         let view = geometry(&spec).and_then(|view| Tensor::without_data(dtype, view, NodeId::NONE));
         let needs = view.map_err(fault)?.nbytes();
@@ -186,8 +195,13 @@ impl<'run> Draft<'run> {
                 self.build.global("torch", class)?
             }
         };
-        let items =
-            [self.word("storage")?, class, self.build.text(key)?, self.word(device)?, self.count(numel)?];
+        let items = [
+            self.word("storage")?,
+            class,
+            self.build.text(key)?,
+            self.word(device)?,
+            self.count(numel)?,
+        ];
         Ok(self.build.tuple(&items)?)
     }
 
@@ -213,7 +227,7 @@ impl<'run> Draft<'run> {
             return Err(fault(Fault::NotA { wanted: "a tensor", found }));
         };
         let (callable, args) = (recipe.callable().id(), recipe.args().id());
-        let class = self.build.global("torch._tensor", "Tensor")?;
+        let class = self.build.global("torch", "Tensor")?;
         let (persistent, yes) = (self.build.bool(persistent), self.build.bool(true));
         let state = [(self.word("persistent")?, persistent), (self.word("_is_buffer")?, yes)];
         let state = self.build.dict(&state)?;
@@ -276,12 +290,20 @@ impl<'run> Draft<'run> {
         Ok(id)
     }
 
+    /// A text that was just made. Python has empty ones and those of one character once.
+    pub(super) fn fresh(&mut self, text: &str) -> Made {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (None | Some('\0'..='\u{ff}'), None) => self.word(text),
+            _ => Ok(self.build.text(text)?),
+        }
+    }
+
     fn named<K: AsRef<str>>(
         &mut self,
         pairs: impl IntoIterator<Item = (K, NodeId)>,
     ) -> Result<Vec<(NodeId, NodeId)>, Error> {
-        let named = pairs.into_iter().map(|(key, value)| Ok((self.build.text(key.as_ref())?, value)));
-        named.collect()
+        pairs.into_iter().map(|(name, value)| Ok((self.fresh(name.as_ref())?, value))).collect()
     }
 
     /// `OrderedDict()`

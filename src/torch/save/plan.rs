@@ -23,7 +23,7 @@ pub enum Form {
 /// A checkpoint that is ready to be written.
 pub struct Plan<'run> {
     pub(super) form: Form,
-    pub(super) folder: Box<str>,
+    folder: Option<Box<str>>,
     pub(super) pickle: Vec<u8>,
     pub(super) storages: Vec<PlannedStorage<'run>>,
 }
@@ -63,15 +63,27 @@ impl PlannedStorage<'_> {
 
 impl<'run> Plan<'run> {
     pub(super) fn new(form: Form, pickle: Vec<u8>, storages: Vec<PlannedStorage<'run>>) -> Self {
-        Self { form, folder: "archive".into(), pickle, storages }
+        Self { form, folder: None, pickle, storages }
     }
 
-    /// Another name than `archive` for the folder in a zip archive; [`save`](Self::save) takes
-    /// the file's name, as PyTorch does.
+    /// Another name for the folder in a zip archive than `archive`, which PyTorch gives what it
+    /// writes to no file.
     #[must_use]
     pub fn folder(mut self, name: &str) -> Self {
-        self.folder = name.into();
+        self.folder = Some(name.into());
         self
+    }
+
+    /// The folder that PyTorch would give what it writes to this path: the file's name without
+    /// its extension. [`save`](Self::save) does so where no other was asked for.
+    #[must_use]
+    pub fn named_for(mut self, path: &Path) -> Self {
+        self.folder = self.folder.or_else(|| folder_of(path).map(Into::into));
+        self
+    }
+
+    pub(super) fn folder_name(&self) -> &str {
+        self.folder.as_deref().unwrap_or("archive")
     }
 
     /// The storages, in the order in which they will be written, but for the older layout, which
@@ -87,7 +99,7 @@ impl<'run> Plan<'run> {
         self.pickle.len() as u64
     }
 
-    /// Bytes of the whole file.
+    /// Bytes of the whole file; in a zip archive the name of the folder counts.
     #[must_use]
     pub fn nbytes(&self) -> u64 {
         match self.form {
@@ -138,11 +150,7 @@ impl<'run> Plan<'run> {
         let path = path.as_ref();
         let failed = |why| Error::new(Kind::Write(why)).in_file(path);
         let mut output = Output::create(path, existing).map_err(failed)?;
-        let plan = match folder_of(path) {
-            Some(name) => self.folder(&name),
-            None => self,
-        };
-        let written = plan.write(&mut output);
+        let written = self.named_for(path).write(&mut output);
         let written = written.map_err(|why| match why.kind() {
             Kind::Write(_) => why.in_file(path),
             _ => why,

@@ -7,7 +7,7 @@ use super::draft::{Draft, Refusal};
 use super::make::TensorSpec;
 use crate::pickle::{NodeId, Object, Value};
 use crate::torch::checkpoint::Checkpoint;
-use crate::torch::error::{Error, Fault};
+use crate::torch::error::Error;
 use crate::torch::layout::{Body, Layout};
 use crate::torch::list::List;
 use crate::torch::read::TensorRef;
@@ -124,9 +124,8 @@ impl<'run> Draft<'run> {
             if let Some(stored) = self.storages.get_mut(storage.0) {
                 stored.device = device.into();
             }
-            let mut spec = spec.stride(view.stride()).offset(view.storage_offset());
-            (spec.conj, spec.neg) = (view.conj, view.neg);
-            self.view(storage, &spec)?
+            let spec = spec.stride(view.stride()).offset(view.storage_offset());
+            self.view(storage, &spec.conj(view.conj).neg(view.neg))?
         };
         if parameter { self.parameter(made, grad) } else { Ok(made) }
     }

@@ -26,12 +26,13 @@ pub(super) fn len(plan: &Plan) -> u64 {
         .chain(BEFORE.into_iter().map(fixed))
         .chain(storages)
         .chain([fixed(VERSION), (ID.len(), Fingerprint::LEN)]);
-    let folder = plan.folder.len().saturating_add(1);
+    let folder = plan.folder_name().len().saturating_add(1);
     zip_len(members.map(|(name, size)| (folder.saturating_add(name) as u64, size)), ALIGNMENT)
 }
 
 pub(super) fn write(plan: Plan, out: impl Write) -> Result<u64, Error> {
-    let Plan { folder, pickle, storages, .. } = plan;
+    let folder = plan.folder_name().into();
+    let Plan { pickle, storages, .. } = plan;
     let mut archive = Archive { zip: ZipWriter::new(out), folder, print: Fingerprint::default() };
     archive.add(PICKLE, &pickle)?;
     drop(pickle);

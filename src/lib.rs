@@ -18,6 +18,7 @@
 //! | [`container`] | a file | named members |
 //! | [`python`] | the graph | what the standard library's globals mean; policies; JSON and text |
 //! | [`torch`] | a file | checkpoints: tensors, storages, modules |
+//! | [`scan`] | a file | a verdict: what it would have done, and why |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -32,6 +33,8 @@ pub mod container;
 pub mod pickle;
 #[cfg(feature = "python")]
 pub mod python;
+#[cfg(feature = "scan")]
+pub mod scan;
 #[cfg(feature = "torch")]
 pub mod torch;
 

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("container", &["base"]),
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
+    ("scan", &["base", "pickle", "container", "python", "torch"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

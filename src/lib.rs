@@ -19,6 +19,7 @@
 //! | [`python`] | the graph | what the standard library's globals mean; policies; JSON and text |
 //! | [`torch`] | a file | checkpoints: tensors, storages, modules |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
+//! | [`scan`] | a file | a verdict: what it would have done, and why |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -35,6 +36,8 @@ pub mod container;
 pub mod pickle;
 #[cfg(feature = "python")]
 pub mod python;
+#[cfg(feature = "scan")]
+pub mod scan;
 #[cfg(feature = "torch")]
 pub mod torch;
 

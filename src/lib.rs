@@ -18,6 +18,7 @@
 //! | [`container`] | a file | named members |
 //! | [`python`] | the graph | what the standard library's globals mean; policies; JSON and text |
 //! | [`torch`] | a file | checkpoints: tensors, storages, modules |
+//! | [`convert`] | a checkpoint | other formats: safetensors and its shards, `.npz` |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //! | [`scan`] | a file | a verdict: what it would have done, and why |
 //!
@@ -32,6 +33,8 @@ pub mod adapters;
 pub mod base;
 #[cfg(feature = "container")]
 pub mod container;
+#[cfg(feature = "convert")]
+pub mod convert;
 #[cfg(feature = "pickle")]
 pub mod pickle;
 #[cfg(feature = "python")]

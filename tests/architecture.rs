@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("container", &["base"]),
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
+    ("convert", &["base", "pickle", "container", "python", "torch"]),
     ("adapters", &["torch"]),
     ("scan", &["base", "pickle", "container", "python", "torch"]),
 ];

@@ -90,16 +90,31 @@ impl Output {
     /// What the system says, and [`io::ErrorKind::AlreadyExists`] if a file of that name has
     /// appeared meanwhile. Nothing is left behind then.
     pub fn commit(self) -> io::Result<()> {
+        self.settle(true)
+    }
+
+    /// As [`commit`](Self::commit), but waits for the disk only if a file is replaced: otherwise
+    /// nothing that was there can be lost, should the machine stop now.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn commit_soon(self) -> io::Result<()> {
+        let replaces = self.existing == Existing::Replace && self.path.exists();
+        self.settle(replaces)
+    }
+
+    fn settle(self, synced: bool) -> io::Result<()> {
         let Self { into, path, existing } = self;
+        let sync = |file: &File| if synced { file.sync_all() } else { Ok(()) };
         match into {
             Into::Straight(_) => return Ok(()),
             #[cfg(target_os = "linux")]
             Into::Unnamed(file) => {
-                file.sync_all()?;
+                sync(&file)?;
                 unnamed::give_name(&file, &path, existing)
             }
             Into::Beside(file) => {
-                file.as_file().sync_all()?;
+                sync(file.as_file())?;
                 let named = match existing {
                     Existing::Replace => file.persist(&path),
                     Existing::Refuse => file.persist_noclobber(&path),
@@ -111,7 +126,9 @@ impl Output {
             io::ErrorKind::AlreadyExists => exists(),
             _ => why,
         })?;
-        sync_folder(&path);
+        if synced {
+            sync_folder(&path);
+        }
         Ok(())
     }
 }

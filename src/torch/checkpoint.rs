@@ -155,7 +155,7 @@ impl Options {
 
 impl Checkpoint {
     /// Opens a file for positioned reads. A folder is opened if it holds a checkpoint of
-    /// `torch.distributed.checkpoint`, or an index of shards (`*.bin.index.json`); so is the index
+    /// `torch.distributed.checkpoint`, or an index of shards (`*.index.json`); so is the index
     /// itself, with the shards beside it.
     ///
     /// # Errors
@@ -296,6 +296,12 @@ impl Checkpoint {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// The files it was read from, as far as they are known by path.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let parts = self.origins().iter().filter_map(|part| part.path.as_deref());
+        self.path.as_deref().into_iter().chain(parts)
     }
 
     /// Objects beside the root, each with what it is called: the constants of a TorchScript

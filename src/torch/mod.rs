@@ -6,6 +6,7 @@
 mod archive;
 mod arrays;
 mod backing;
+mod blocks;
 mod cast;
 mod checkpoint;
 mod compare;
@@ -33,6 +34,7 @@ mod parts;
 mod quantized;
 mod read;
 mod rebuild;
+pub(crate) mod safetensors;
 mod save;
 mod script;
 mod sharded;

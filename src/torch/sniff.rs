@@ -20,8 +20,11 @@ pub enum Container {
     Export,
     /// The tar archive of before 0.1.10.
     Tar,
-    /// Several files under one index, as Hugging Face's `*.bin.index.json`.
+    /// Several files under one index, as Hugging Face's `*.bin.index.json` and
+    /// `*.safetensors.index.json`.
     Sharded,
+    /// A safetensors file.
+    Safetensors,
     /// A folder that `torch.distributed.checkpoint` wrote.
     Distributed,
     /// The run of pickles and storages that it wrote before.
@@ -41,6 +44,7 @@ impl Container {
             Self::Export => "export",
             Self::Tar => "tar",
             Self::Sharded => "sharded",
+            Self::Safetensors => "safetensors",
             Self::Distributed => "distributed",
             Self::Legacy => "legacy",
             Self::Pickle => "pickle",
@@ -60,7 +64,11 @@ const HEAD: u64 = 512;
 /// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
 /// mark, and what to tell the user.
 const OTHERS: &[(usize, &[u8], &str)] = &[
-    (8, b"{\"", "this is a safetensors file: it holds no pickle, and safetensors readers open it"),
+    (
+        8,
+        b"{\"",
+        "this looks like a safetensors file, but its first bytes are no length of a header",
+    ),
     (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
     (0, b"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras, perhaps), not a PyTorch file"),
     (0, b"\x93NUMPY", "this is a NumPy array file, not a PyTorch file"),

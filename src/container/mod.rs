@@ -11,5 +11,6 @@ mod zip;
 pub use error::{Disagreement, Error, Kind};
 pub use tar::{Tar, TarMember, starts_as_tar};
 pub use zip::{
-    Extent, Finding, LocalHeader, Member, MemberId, Method, Oddity, Zip, is_zip, starts_as_zip,
+    Extent, Finding, LocalHeader, Lost, Member, MemberId, Method, Oddity, Recovery, Zip, is_zip,
+    starts_as_zip,
 };

@@ -166,7 +166,7 @@ impl Options {
 
 impl Checkpoint {
     /// Opens a file for positioned reads. A folder is opened if it holds a checkpoint of
-    /// `torch.distributed.checkpoint`, or an index of shards (`*.bin.index.json`); so is the index
+    /// `torch.distributed.checkpoint`, or an index of shards (`*.index.json`); so is the index
     /// itself, with the shards beside it.
     ///
     /// # Errors

@@ -41,6 +41,8 @@ pub enum Kind {
     Outside(Box<str>),
     /// A part that must be JSON text is not; the text says why.
     Json(Box<str>),
+    /// The header of a safetensors file does not describe the file; the text says why.
+    Safetensors(Box<str>),
     /// The archive's member `byteorder` says neither `little` nor `big`.
     ByteOrder,
     /// A tensor or storage is not described as PyTorch describes one.
@@ -254,6 +256,7 @@ impl Error {
             | Kind::SeveralRoots
             | Kind::Outside(_)
             | Kind::Json(_)
+            | Kind::Safetensors(_)
             | Kind::ByteOrder
             | Kind::BadTensor(_) => Category::Malformed,
             Kind::NoSuchTensor(_)
@@ -366,6 +369,7 @@ impl fmt::Display for Kind {
                  made so that others are read: move it there if you trust it"
             ),
             Self::Json(why) => write!(f, "this is no JSON text: {why}"),
+            Self::Safetensors(why) => write!(f, "this is no sound safetensors file: {why}"),
             Self::ByteOrder => f.write_str("the byte order is neither `little` nor `big`"),
             Self::BadTensor(fault) => write!(f, "{fault}"),
             Self::NoSuchTensor(name) => {

@@ -39,6 +39,7 @@ macro_rules! formats {
 #[rustfmt::skip]
 const FORMATS: &[Format] = formats! {
     "safetensors", "a safetensors file", "it holds no pickle, and safetensors readers open it", "from safetensors.torch import load_file\nobj = load_file(PATH)", [(8, b"{\""), (8, b"{}"), (8, b"{ ")];
+    "damaged-safetensors", "a safetensors file, it seems, whose first bytes are no length of a header", "get it again from where it came", "", [];
     "gguf", "a GGUF file (llama.cpp)", "llama.cpp and its relatives open it; get the model in PyTorch's or safetensors format", "from gguf import GGUFReader\nobj = GGUFReader(PATH)", [(0, b"GGUF")];
     "ggml", "a GGML file (old llama.cpp)", "old releases of llama.cpp and whisper.cpp open it; get the model in PyTorch's or safetensors format", "", [(0, b"lmgg"), (0, b"tjgg"), (0, b"fmgg"), (0, b"algg")];
     "hdf5", "an HDF5 file (Keras, perhaps)", "Keras or h5py open it", "import h5py\nobj = h5py.File(PATH, \"r\")", [(0, b"\x89HDF\r\n\x1a\n")];
@@ -99,7 +100,9 @@ pub(crate) fn of(source: &dyn Source) -> std::io::Result<Option<&'static Format>
     // A protobuf that begins like TensorFlow's may be another's.
     let found = match found {
         Some(format) if format.id == "tf-saved-model" => None,
-        Some(format) if format.id == "safetensors" && !is_safetensors(&head) => None,
+        Some(format) if format.id == "safetensors" && !is_safetensors(&head) => {
+            FORMATS.iter().find(|format| format.id == "damaged-safetensors")
+        }
         other => other,
     };
     if found.is_some() {

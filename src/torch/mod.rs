@@ -31,6 +31,7 @@ mod parts;
 mod quantized;
 mod read;
 mod rebuild;
+mod safetensors;
 mod script;
 mod sharded;
 pub(crate) mod sniff;

@@ -13,7 +13,9 @@ use super::origin::{Layout, Names, Origin};
 use super::sniff::{self, Container};
 use super::storage::StandIns;
 use super::stretch::Stretch;
-use super::{distributed, embedded, export, legacy, package, script, sharded, tarball};
+use super::{
+    distributed, embedded, export, legacy, package, safetensors, script, sharded, tarball,
+};
 use crate::base::{Budget, Category, FileOffset, Source};
 use crate::container::{self, Method};
 use crate::pickle::{self, BuildError, Graph, GraphBuilder, NodeId};
@@ -83,7 +85,7 @@ pub(crate) fn by_path(
     }
     let file = open(path)?;
     // Both are looked into for what makes them an index; most files are neither.
-    if sniff::is_json(&*file)? {
+    if sniff::is_json(&*file)? && !safetensors::starts_here(&*file)? {
         let folder = Folder::new(path.parent().unwrap_or(Path::new("")), open)?;
         let opened = sharded::open(&file, &folder, options, &mut budget)?;
         return finish(opened, options, &mut budget);
@@ -112,7 +114,8 @@ fn in_folder(folder: Folder, options: &Options, budget: &mut Budget) -> Result<O
 }
 
 const FOLDER: &str = "this is a folder that holds neither the `.metadata` of a distributed \
-    checkpoint nor one index of shards (`*.bin.index.json`): name a file in it";
+    checkpoint nor one index of shards (`*.bin.index.json`, `*.safetensors.index.json`): name a file \
+    in it";
 
 /// Opens one file, but for what is embedded in its pickle.
 pub(crate) fn source(
@@ -128,6 +131,10 @@ pub(crate) fn source(
     if container::starts_as_tar(&*source)? {
         only_pickle(options.stream)?;
         return tarball::open(source, options, budget);
+    }
+    if safetensors::starts_here(&*source)? {
+        only_pickle(options.stream)?;
+        return safetensors::open(source, options, budget);
     }
     let other = sniff::name_other(&*source)?;
     if let Some(what) = other.filter(|what| *what != sniff::TEXT) {

@@ -21,8 +21,11 @@ pub enum Container {
     Export,
     /// The tar archive of before 0.1.10.
     Tar,
-    /// Several files under one index, as Hugging Face's `*.bin.index.json`.
+    /// Several files under one index, as Hugging Face's `*.bin.index.json` and
+    /// `*.safetensors.index.json`.
     Sharded,
+    /// A safetensors file.
+    Safetensors,
     /// A folder that `torch.distributed.checkpoint` wrote.
     Distributed,
     /// The run of pickles and storages that it wrote before.
@@ -42,6 +45,7 @@ impl Container {
             Self::Export => "export",
             Self::Tar => "tar",
             Self::Sharded => "sharded",
+            Self::Safetensors => "safetensors",
             Self::Distributed => "distributed",
             Self::Legacy => "legacy",
             Self::Pickle => "pickle",

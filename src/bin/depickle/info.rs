@@ -171,7 +171,11 @@ impl Facts {
         // Where several pickles or none describe the tensors, there is no one protocol.
         let several = matches!(
             self.container,
-            Container::Package | Container::Export | Container::Sharded | Container::Distributed
+            Container::Package
+                | Container::Export
+                | Container::Sharded
+                | Container::Safetensors
+                | Container::Distributed
         );
         let protocol =
             if several { String::new() } else { format!(", protocol {}", self.protocol) };
@@ -258,6 +262,7 @@ const fn container(container: Container) -> &'static str {
         Container::Package => "archive that torch.package wrote",
         Container::Export => "archive that torch.export.save wrote",
         Container::Tar => "tar archive, as torch.save wrote before 0.1.10",
+        Container::Safetensors => "safetensors file",
         Container::Sharded => "index of several files",
         Container::Distributed => "folder that torch.distributed.checkpoint wrote",
         _ => "plain pickle",

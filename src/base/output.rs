@@ -1,0 +1,178 @@
+//! Files that appear whole or not at all.
+//!
+//! What is written goes to a file beside the one that is asked for, which takes its name only
+//! once all of it is on the disk. Until then whatever had that name is untouched, and whoever
+//! gives up removes what was begun.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// What to do where a file of that name is already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse: [`io::ErrorKind::AlreadyExists`].
+    #[default]
+    Refuse,
+    /// Put the new file in its place, once that is whole.
+    Replace,
+}
+
+/// A file in the making. Dropped before [`commit`](Self::commit), it leaves nothing behind.
+///
+/// ```
+/// use std::io::Write;
+/// use depickle::base::{Existing, Output};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("answer");
+/// let mut output = Output::create(&path, Existing::Refuse)?;
+/// output.write_all(b"42")?;
+/// assert!(!path.exists());
+/// output.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"42");
+/// assert!(Output::create(&path, Existing::Refuse).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Output {
+    into: Into,
+    path: PathBuf,
+    existing: Existing,
+}
+
+#[derive(Debug)]
+enum Into {
+    Beside(NamedTempFile),
+    /// A device or pipe: nothing in it can be lost, and it must not be replaced.
+    Straight(File),
+}
+
+impl Output {
+    /// Begins a file that will be at `path`. A symbolic link there counts as the file: it is
+    /// replaced, and what it leads to is untouched. Devices and pipes are written to straight.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`]; [`io::ErrorKind::IsADirectory`]; what the system says of
+    /// a folder that is not there or cannot be written to.
+    pub fn create(path: impl AsRef<Path>, existing: Existing) -> io::Result<Self> {
+        let path = path.as_ref();
+        let (into, path) = (begin(path, existing)?, path.to_owned());
+        Ok(Self { into, path, existing })
+    }
+
+    /// The file that is being written, for calls of the system.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        match &self.into {
+            Into::Beside(file) => file.as_file(),
+            Into::Straight(file) => file,
+        }
+    }
+
+    /// Where it will be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until all of it is on the disk, then gives it its name.
+    ///
+    /// # Errors
+    /// What the system says, and [`io::ErrorKind::AlreadyExists`] if a file of that name has
+    /// appeared meanwhile. Nothing is left behind then.
+    pub fn commit(self) -> io::Result<()> {
+        let Into::Beside(file) = self.into else { return Ok(()) };
+        file.as_file().sync_all()?;
+        let named = match self.existing {
+            Existing::Replace => file.persist(&self.path),
+            Existing::Refuse => file.persist_noclobber(&self.path),
+        };
+        named.map_err(|why| match why.error.kind() {
+            io::ErrorKind::AlreadyExists => exists(),
+            _ => why.error,
+        })?;
+        sync_folder(&self.path);
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
+fn begin(path: &Path, existing: Existing) -> io::Result<Into> {
+    match fs::symlink_metadata(path) {
+        Ok(facts) if facts.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(facts) if !facts.is_file() && is_special(path) => {
+            return Ok(Into::Straight(OpenOptions::new().write(true).open(path)?));
+        }
+        Ok(_) if existing == Existing::Refuse => return Err(exists()),
+        Ok(_) => {}
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(why),
+    }
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
+    };
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    // Names may be as long as the file system allows already.
+    let prefix = if prefix.len() > 200 { OsString::from(".depickle") } else { prefix };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    if let Some(permissions) = permissions(path) {
+        builder.permissions(permissions);
+    }
+    let file = builder.tempfile_in(folder_of(path))?;
+    Ok(Into::Beside(file))
+}
+
+/// Whether a path leads to what is neither file nor folder.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|facts| !facts.is_file() && !facts.is_dir())
+}
+
+/// Those that a file made in the usual way gets; its own if there is one to be replaced.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
+fn permissions(path: &Path) -> Option<fs::Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    let old = fs::metadata(path).map(|facts| facts.permissions().mode() & 0o777);
+    Some(fs::Permissions::from_mode(old.unwrap_or(0o666)))
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &Path) -> Option<fs::Permissions> {
+    None
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The name is on the disk once the folder is. Some file systems know no such thing.
+fn sync_folder(path: &Path) {
+    if cfg!(unix)
+        && let Ok(folder) = File::open(folder_of(path))
+    {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cold]
+fn exists() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "the file exists already, and was not to be replaced",
+    )
+}

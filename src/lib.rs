@@ -28,6 +28,8 @@
 pub mod base;
 #[cfg(feature = "container")]
 pub mod container;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "pickle")]
 pub mod pickle;
 #[cfg(feature = "python")]

@@ -65,6 +65,15 @@ const HEAD: u64 = 512;
 /// Said of text that may yet be a pickle of protocol 0.
 pub(crate) const TEXT: &str = "this is a text file, not a PyTorch file";
 
+/// Said of web pages.
+pub(crate) const PAGE: &str =
+    "this is a web page, not the file itself: an error or log-in page was saved";
+
+/// What a file is if it is text; none if it is not.
+pub(crate) fn text_of(source: &dyn Source) -> std::io::Result<Option<&'static str>> {
+    Ok(text(&source.fetch(0, source.len().min(HEAD))?))
+}
+
 /// Words in which web pages begin.
 const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
 
@@ -131,7 +140,7 @@ fn text(head: &[u8]) -> Option<&'static str> {
     }
     let start = valid.trim_start().to_ascii_lowercase();
     if PAGES.iter().any(|page| start.starts_with(page)) {
-        return Some("this is a web page, not the file itself: an error or log-in page was saved");
+        return Some(PAGE);
     }
     if start.starts_with(['{', '[']) {
         return Some(

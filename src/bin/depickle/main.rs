@@ -3,6 +3,7 @@
 mod args;
 mod asm;
 mod dis;
+mod doctor;
 mod info;
 mod input;
 mod ls;
@@ -43,6 +44,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

@@ -138,7 +138,7 @@ impl Error {
 
     /// The same, in a member.
     #[cold]
-    pub(super) fn of(kind: Kind, at: FileOffset, member: &[u8]) -> Self {
+    pub(crate) fn of(kind: Kind, at: FileOffset, member: &[u8]) -> Self {
         Self(Box::new(Inner { kind, at, member: Some(member.into()) }))
     }
 

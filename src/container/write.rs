@@ -116,6 +116,20 @@ impl<W: Write> ZipWriter<W> {
     /// # Errors
     /// What the sink says; [`io::ErrorKind::InvalidInput`] if the last member was not finished.
     pub fn finish(mut self) -> io::Result<W> {
+        self.write_directory()?;
+        Ok(self.out)
+    }
+
+    /// As [`finish`](Self::finish), returning how many bytes were written in all.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_counted(mut self) -> io::Result<u64> {
+        self.write_directory()?;
+        Ok(self.at)
+    }
+
+    fn write_directory(&mut self) -> io::Result<()> {
         /// Bytes of the directory that are gathered before they are written.
         const GATHERED: usize = 64 << 10;
         self.ready()?;
@@ -131,8 +145,7 @@ impl<W: Write> ZipWriter<W> {
         self.put(&buffer)?;
         let end = end(start, self.at, count);
         self.put(&end)?;
-        self.out.flush()?;
-        Ok(self.out)
+        self.out.flush()
     }
 
     fn ready(&self) -> io::Result<()> {

@@ -95,7 +95,7 @@ impl Checkpoint {
     }
 
     /// The part that a storage lies in, and its key there.
-    fn holder(&self, id: StorageId) -> Option<(&Origin, &str)> {
+    pub(crate) fn holder(&self, id: StorageId) -> Option<(&Origin, &str)> {
         let storage = self.storages().get(id);
         Some((self.origins().get(storage.part() as usize)?, storage.key()))
     }
@@ -116,7 +116,7 @@ impl Checkpoint {
     }
 
     #[cold]
-    fn unread(&self, why: io::Error, part: &Origin, key: &str) -> Error {
+    pub(crate) fn unread(&self, why: io::Error, part: &Origin, key: &str) -> Error {
         self.name(part.locate(Error::from(why).in_member(&part.name(key))))
     }
 }

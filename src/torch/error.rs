@@ -69,6 +69,12 @@ pub enum Kind {
         /// What was asked for.
         wanted: &'static str,
     },
+    /// What is to be saved cannot be written; the text says why.
+    Unwritable(Box<str>),
+    /// The pickle of what is to be saved cannot be written.
+    Encode(pickle::EncodeError),
+    /// The system could not write.
+    Write(io::Error),
     /// A limit was met.
     Over(Exceeded),
 }
@@ -241,10 +247,12 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> Category {
         match self.kind() {
-            Kind::Io(_) => Category::Io,
+            Kind::Io(_) | Kind::Write(_) => Category::Io,
+            Kind::Encode(why) => why.category(),
             Kind::Container(why) => why.category(),
             Kind::Pickle(why) => why.category(),
             Kind::NotACheckpoint(_)
+            | Kind::Unwritable(_)
             | Kind::BadTensor(
                 Fault::Unsupported(_)
                 | Fault::Uninitialized
@@ -287,7 +295,7 @@ impl From<pickle::BuildError> for Error {
     }
 }
 
-from!(io::Error => Io, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
+from!(io::Error => Io, pickle::EncodeError => Encode, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -392,6 +400,9 @@ impl fmt::Display for Kind {
             Self::WrongDType { is, wanted } => {
                 write!(f, "its elements are {is} and cannot be read as {wanted}")
             }
+            Self::Unwritable(why) => f.write_str(why),
+            Self::Encode(why) => write!(f, "{why}"),
+            Self::Write(why) => write!(f, "cannot be written: {why}"),
             Self::Over(why) => write!(f, "{why}"),
         }
     }
@@ -427,7 +438,8 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind() {
-            Kind::Io(why) => Some(why),
+            Kind::Io(why) | Kind::Write(why) => Some(why),
+            Kind::Encode(why) => Some(why),
             Kind::Container(why) => Some(why),
             Kind::Pickle(why) => Some(why),
             Kind::Over(why) => Some(why),

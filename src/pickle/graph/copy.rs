@@ -23,6 +23,22 @@ impl<'budget> Builder<'budget> {
         Ok(())
     }
 
+    /// Makes whatever refers to an object refer to another one.
+    pub(super) fn redirect(&mut self, to: impl Fn(NodeId) -> NodeId) {
+        let graph = &mut self.graph;
+        let own = graph.own.iter_mut().flatten();
+        let recipes = graph.recipes.iter_mut();
+        let parts = recipes.flat_map(|it| [&mut it.callable, &mut it.args, &mut it.kwargs]);
+        for id in graph.pool.iter_mut().chain(own).chain(parts).chain(&mut graph.root) {
+            *id = to(*id);
+        }
+        for node in &mut graph.nodes {
+            if let Node::Persistent(id) = node.unpack() {
+                *node = Packed::new(Node::Persistent(to(id)), node.origin());
+            }
+        }
+    }
+
     /// Forgets the effects of one kind.
     pub(super) fn drop_effects(&mut self, on: NodeId, kind: EffectKind) {
         let Some(Node::Recipe(index)) = self.graph.kind(on) else { return };

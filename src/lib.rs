@@ -18,6 +18,7 @@
 //! | [`container`] | a file | named members |
 //! | [`python`] | the graph | what the standard library's globals mean; policies; JSON and text |
 //! | [`torch`] | a file | checkpoints: tensors, storages, modules |
+//! | [`convert`] | a checkpoint | other formats: safetensors and its shards, `.npz` |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -26,6 +27,8 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod base;
+#[cfg(feature = "convert")]
+pub mod convert;
 #[cfg(feature = "container")]
 pub mod container;
 #[cfg(feature = "doctor")]

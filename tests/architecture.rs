@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
     ("doctor", &["base", "pickle", "container", "python", "torch", "convert"]),
+    ("convert", &["base", "pickle", "container", "python", "torch"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -85,8 +85,24 @@ impl Output {
     /// What the system says, and [`io::ErrorKind::AlreadyExists`] if a file of that name has
     /// appeared meanwhile. Nothing is left behind then.
     pub fn commit(self) -> io::Result<()> {
+        self.name(true)
+    }
+
+    /// As [`commit`](Self::commit), but waits for the disk only if a file is replaced: otherwise
+    /// nothing that was there can be lost, should the machine stop now.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn commit_soon(self) -> io::Result<()> {
+        let replaces = self.existing == Existing::Replace && self.path.exists();
+        self.name(replaces)
+    }
+
+    fn name(self, synced: bool) -> io::Result<()> {
         let Into::Beside(file) = self.into else { return Ok(()) };
-        file.as_file().sync_all()?;
+        if synced {
+            file.as_file().sync_all()?;
+        }
         let named = match self.existing {
             Existing::Replace => file.persist(&self.path),
             Existing::Refuse => file.persist_noclobber(&self.path),
@@ -95,7 +111,9 @@ impl Output {
             io::ErrorKind::AlreadyExists => exists(),
             _ => why.error,
         })?;
-        sync_folder(&self.path);
+        if synced {
+            sync_folder(&self.path);
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The bytes of a checkpoint's storages: lent, shared or read, wherever they lie.
 
+use std::fs::File;
 use std::io;
 use std::sync::PoisonError;
 
@@ -7,9 +8,11 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::origin::{Origin, Place};
+use super::origin::{Layout, Origin, Place};
 use super::storage::StorageId;
+use super::verify::{Problem, Verification};
 use crate::base::{Budget, Source};
+use crate::container::Method;
 
 impl Checkpoint {
     /// A part of a storage, without a copy.
@@ -20,6 +23,47 @@ impl Checkpoint {
             Place::File(at) => part.source.lend(at.plus(start).0, len),
             Place::Deflated(_) | Place::Stitched(_) => None,
         }
+    }
+
+    /// The file that a byte of a storage is in, and where.
+    pub(crate) fn place_in_file(&self, storage: StorageId, start: u64) -> Option<(&File, u64)> {
+        let (id, start) = self.storages().whole(storage, start);
+        let (part, key) = self.holder(id)?;
+        match part.place(key).ok()? {
+            Place::File(at) => part.source.file(at.plus(start).0),
+            Place::Deflated(_) | Place::Stitched(_) => None,
+        }
+    }
+
+    /// Compares the checksum that the file has for a storage with its bytes, all of which are read.
+    /// Only stored members of archives are looked at: compressed ones are checked whenever they
+    /// are read, and nothing else has checksums. Returns how many bytes were looked at.
+    ///
+    /// # Errors
+    /// [`Kind::Container`](super::Kind::Container) if they differ, or what the source says.
+    pub fn check_storage(&self, storage: StorageId) -> Result<u64, Error> {
+        let (id, _) = self.storages().whole(storage, 0);
+        let Some((part, key)) = self.holder(id) else { return Ok(0) };
+        let check = || match &part.layout {
+            Layout::Zip { archive, names } => match archive.storage(*names, key)? {
+                Some(member) if member.method() == Method::Stored => {
+                    archive.zip.check_crc(&*part.source, member, self.limits())?;
+                    Ok(member.size())
+                }
+                _ => Ok(0),
+            },
+            Layout::Stitched(all) => {
+                let mut found = Verification::default();
+                let problems = all.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
+                let errors = problems.unwrap_or_default().into_iter().filter_map(|it| match it {
+                    Problem::Error(why) => Some(why),
+                    Problem::Finding(_) => None,
+                });
+                errors.map(Err).next().unwrap_or(Ok(found.nbytes))
+            }
+            Layout::Runs(_) | Layout::Nothing => Ok(0),
+        };
+        check().map_err(|why: Error| self.name(part.locate(why)))
     }
 
     /// A part of a storage, shared or read.

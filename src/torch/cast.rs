@@ -136,6 +136,9 @@ impl TensorRef<'_> {
         macro_rules! cast {
             ($number:ty) => {
                 self.for_each_cast::<$number, E>(|numbers| {
+                    if cfg!(target_endian = "little") {
+                        return each(bytemuck::cast_slice(numbers));
+                    }
                     let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
                     each(&Vec::from_iter(bytes))
                 })
@@ -149,6 +152,36 @@ impl TensorRef<'_> {
             DType::BFloat16 => cast!(bf16),
             to => Err(self.fault(Fault::NoCast { from: self.dtype(), to }).into()),
         }
+    }
+
+    /// The elements that [`to_dense`](Self::to_dense) gives, as this type: one of those of
+    /// [`for_each_chunk_as`](Self::for_each_chunk_as).
+    ///
+    /// # Errors
+    /// As [`to_dense`](Self::to_dense), or [`Fault::NoCast`].
+    pub fn to_dense_as(self, dtype: DType) -> Result<Vec<u8>, Error> {
+        let dense = self.to_dense()?;
+        if dtype == self.dtype() {
+            return Ok(dense);
+        }
+        let fault = Fault::NoCast { from: self.dtype(), to: dtype };
+        if !has_numbers(self.dtype()) {
+            return Err(self.fault(fault));
+        }
+        macro_rules! cast {
+            ($number:ty) => {{
+                let mut numbers: Vec<$number> = Vec::new();
+                convert(self.dtype(), &dense, &mut numbers);
+                numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+            }};
+        }
+        Ok(match dtype {
+            DType::Float64 => cast!(f64),
+            DType::Float32 => cast!(f32),
+            DType::Float16 => cast!(f16),
+            DType::BFloat16 => cast!(bf16),
+            _ => return Err(self.fault(fault)),
+        })
     }
 
     fn for_each_cast<T: Real, E: From<Error>>(

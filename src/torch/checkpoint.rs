@@ -309,6 +309,12 @@ impl Checkpoint {
         self.origins().iter().find_map(|part| part.archive()?.zip.recovery())
     }
 
+    /// The files it was read from, as far as they are known by path.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let parts = self.origins().iter().filter_map(|part| part.path.as_deref());
+        self.path.as_deref().into_iter().chain(parts)
+    }
+
     /// Objects beside the root, each with what it is called: the constants of a TorchScript
     /// archive, the constants and sample inputs of an exported program.
     pub fn others(&self) -> impl ExactSizeIterator<Item = (&str, Object<'_>)> {

@@ -5,6 +5,7 @@
 
 mod archive;
 mod backing;
+mod blocks;
 mod cast;
 mod checkpoint;
 mod dense;
@@ -31,7 +32,7 @@ mod parts;
 mod quantized;
 mod read;
 mod rebuild;
-mod safetensors;
+pub(crate) mod safetensors;
 mod salvage;
 mod save;
 mod script;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -196,7 +197,8 @@ impl<'file> TensorRef<'file> {
     }
 
     /// Hands its elements over in row-major order, little-endian, in pieces of whole
-    /// elements and at most 1 MiB, so that no tensor is too large.
+    /// elements, so that no tensor is too large: at most 1 MiB each, or 16 MiB of views whose
+    /// elements lie out of order.
     ///
     /// # Errors
     /// Names the tensor: the file cannot be read, or what `each` returns.
@@ -206,6 +208,9 @@ impl<'file> TensorRef<'file> {
     ) -> Result<(), E> {
         if let Some(bytes) = self.as_bytes() {
             return bytes.chunks(CHUNK).try_for_each(each);
+        }
+        if self.storage().is_some() && has_elements(self.layout()) && self.is_scattered() {
+            return self.for_each_block(each);
         }
         let region = self.region()?;
         let mut buffer = vec![0; CHUNK.min(usize::try_from(self.nbytes()).unwrap_or(CHUNK))];
@@ -238,6 +243,11 @@ impl<'file> TensorRef<'file> {
         Ok(out)
     }
 
+    /// Fills `into`, of whole elements, with its elements from `first` on.
+    pub(crate) fn read_range(self, first: u64, into: &mut [u8]) -> Result<(), Error> {
+        self.fill(first, into)
+    }
+
     fn reads<T: Element>(self) -> Result<(), Error> {
         if T::reads(self.dtype()) {
             return Ok(());
@@ -267,7 +277,7 @@ impl<'file> TensorRef<'file> {
         if self.is_contiguous() {
             return Ok(None);
         }
-        let (start, len) = (self.start(), self.end().saturating_sub(self.start()));
+        let (start, len) = self.tensor.extent();
         let overflow = || self.fault(Fault::Overflow);
         let view = Strided::new(self.dtype().width(), 0, self.shape(), self.stride());
         let view = view.ok_or_else(overflow)?;
@@ -307,19 +317,22 @@ impl<'file> TensorRef<'file> {
 
     /// Byte of its storage where its first element begins.
     fn start(self) -> u64 {
-        self.storage_offset().saturating_mul(self.dtype().width())
+        self.tensor.extent().0
     }
 
-    /// Byte of its storage behind its last element. Cannot overflow: the view was proven.
-    fn end(self) -> u64 {
-        let dimensions = self.shape().iter().zip(self.stride());
-        let last = dimensions.fold(self.storage_offset(), |last, (&size, &stride)| {
-            last.saturating_add(size.saturating_sub(1).saturating_mul(stride))
-        });
-        match self.numel() {
-            0 => self.start(),
-            _ => last.saturating_add(1).saturating_mul(self.dtype().width()),
+    /// From the first to the last of the bytes it touches.
+    pub(crate) fn span(self) -> u64 {
+        self.tensor.extent().1
+    }
+
+    /// The file in which its elements lie as they are to be read, and where they begin there; none
+    /// if they are compressed, lie out of order or in memory, or change when read.
+    #[must_use]
+    pub fn in_file(self) -> Option<(&'file File, u64)> {
+        if !self.is_plain() {
+            return None;
         }
+        self.checkpoint.place_in_file(self.on(), self.start())
     }
 
     fn is_swapped(self) -> bool {

@@ -215,6 +215,24 @@ impl Tensor {
         }
     }
 
+    /// Byte of its storage where its first element begins, and how many bytes there are from there
+    /// to the end of the last. Cannot overflow: the view was proven.
+    pub(crate) fn extent(&self) -> (u64, u64) {
+        let dimensions = self.shape.iter().zip(&self.stride);
+        let last = dimensions.fold(self.offset, |last, (&size, &stride)| {
+            last.saturating_add(size.saturating_sub(1).saturating_mul(stride))
+        });
+        let start = self.offset.saturating_mul(self.dtype.width());
+        match self.numel() {
+            0 => (start, 0),
+            _ if self.is_packed() => (start, self.nbytes()),
+            _ => {
+                let end = last.saturating_add(1).saturating_mul(self.dtype.width());
+                (start, end.saturating_sub(start))
+            }
+        }
+    }
+
     /// Elements as they are stored: bytes for the packed quantized types.
     pub(crate) fn cells(&self) -> u64 {
         self.nbytes().checked_div(self.dtype.width()).unwrap_or(0)

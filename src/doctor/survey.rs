@@ -40,7 +40,7 @@ pub(super) fn survey(checkpoint: &Checkpoint, deep: bool) -> Result<Survey, Erro
             for id in storages {
                 if deep {
                     let known = seen.entry(id).or_insert_with(|| {
-                        checkpoint.check_storage(id).map_err(|why| why.kind().to_string())
+                        checkpoint.compare_storage(id).map_err(|why| why.kind().to_string())
                     });
                     checked &= known.clone()?;
                 }

@@ -87,7 +87,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Crc`](container::Kind::Crc) and all that keeps it from being read.
-    pub fn check_storage(&self, storage: StorageId) -> Result<bool, Error> {
+    pub fn compare_storage(&self, storage: StorageId) -> Result<bool, Error> {
         let (id, _) = self.storages().whole(storage, 0);
         let storage = self.storages().get(id);
         let Some(part) = self.origins().get(storage.part() as usize) else { return Ok(false) };

@@ -1,14 +1,15 @@
 //! `doctor`: what a file is, or what is wrong with it.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use depickle::doctor::{Diagnosis, Expected, Options, Report, human};
 use depickle::Limits;
+use depickle::base::Existing;
+use depickle::doctor::{Diagnosis, Expected, Lost, Options, Report, Salvaged, human};
 use serde_json::{Value, json};
 
 use crate::input::{label, spool};
-use crate::output::{self, Answer, Failure, Form, Part, printable};
+use crate::output::{self, Answer, Failure, Form, Part, count, printable};
 
 /// Says what a file or folder is; what keeps PyTorch from loading it, with an advice; the Python
 /// that loads it; and the PyTorch that this needs. Nothing of a file runs. All of it is read, to
@@ -26,6 +27,13 @@ pub(crate) struct Args {
     /// What the file should hold: anything else is wrong.
     #[arg(long, value_enum, value_name = "WHAT")]
     expect: Option<Expect>,
+    /// Write every tensor that is whole to OUT: a state dict, or safetensors if OUT ends so. A tensor
+    /// of which anything is missing, or whose checksum is wrong, is not written. Of one file.
+    #[arg(long, value_name = "OUT")]
+    salvage: Option<PathBuf>,
+    /// Replace OUT if it exists.
+    #[arg(long, requires = "salvage")]
+    force: bool,
     /// One JSON document; a list of them for several files.
     #[arg(long)]
     json: bool,
@@ -70,6 +78,9 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Failure> {
         .quick(args.quick)
         .expected(args.expect.map(Into::into))
         .limits(limits.clone());
+    if let (Some(_), [_, _, ..]) = (&args.salvage, &args.files[..]) {
+        return Err(Failure::Other("--salvage takes one file at a time".to_owned()));
+    }
     let mut healthy = true;
     let answer = output::each_file(&args.files, form, |file| {
         let report = if label(file) == "-" {
@@ -78,16 +89,64 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Failure> {
             options.examine(file)?
         };
         healthy &= report.is_healthy();
-        let part = match form {
-            Form::Text => Part::Text(text(&report)),
-            _ => Part::Json(document(&report)),
+        let mut errors = Vec::new();
+        let saved = args.salvage.as_deref().map(|out| salvage(file, out, args.force, &limits));
+        let saved = match saved {
+            Some(Err(why)) => {
+                errors.push(format!("nothing salvaged: {why}"));
+                None
+            }
+            other => other.transpose().ok().flatten(),
         };
-        Ok((part, Vec::new()))
+        let saved = saved.as_ref().zip(args.salvage.as_deref());
+        let part = match form {
+            Form::Text => Part::Text(text(&report) + &saved.map(of_saved).unwrap_or_default()),
+            _ => Part::Json(document(&report, saved)),
+        };
+        Ok((part, errors))
     })?;
     Ok(if answer == Answer::Well && !healthy { Answer::No } else { answer })
 }
 
-fn document(report: &Report) -> Value {
+fn salvage(
+    file: &Path,
+    out: &Path,
+    force: bool,
+    limits: &Limits,
+) -> Result<Salvaged, depickle::convert::Error> {
+    let existing = if force { Existing::Replace } else { Existing::Refuse };
+    depickle::doctor::salvage(file, out, existing, limits)
+}
+
+fn of_saved((saved, out): (&Salvaged, &Path)) -> String {
+    let mut text = String::new();
+    let (whole, lost) = (saved.written.len() as u64, saved.lost.len() as u64);
+    let all = count(whole.saturating_add(lost));
+    // Writing to a string cannot fail.
+    let _ = if whole == 0 {
+        writeln!(text, "  salvaged nothing: none of its {all} tensors is whole")
+    } else {
+        let out = printable(&out.display().to_string());
+        let (whole, checked) = (count(whole), count(saved.checked));
+        writeln!(text, "  salvaged {whole} of {all} tensors to {out}, {checked} of them by checksum")
+    };
+    for lost in &saved.lost {
+        let _ = writeln!(text, "    lost: {}: {}", printable(&lost.name), printable(&lost.why));
+    }
+    text
+}
+
+fn document(report: &Report, saved: Option<(&Salvaged, &Path)>) -> Value {
+    let lost = |lost: &Lost| json!({ "name": lost.name, "why": lost.why });
+    let salvage = saved.map(|(saved, out)| {
+        json!({
+            "path": (!saved.written.is_empty()).then(|| label(out)),
+            "nbytes": saved.nbytes,
+            "written": saved.written,
+            "lost": saved.lost.iter().map(lost).collect::<Vec<_>>(),
+            "checked": saved.checked,
+        })
+    });
     let diagnosis = |found: &Diagnosis| {
         json!({
             "id": found.id,
@@ -108,6 +167,7 @@ fn document(report: &Report) -> Value {
         "diagnosis": report.diagnosis.iter().map(diagnosis).collect::<Vec<_>>(),
         "load": report.load,
         "requires": requires.map(|it| json!({ "torch": it.torch, "because": it.because })),
+        "salvage": salvage,
     })
 }
 

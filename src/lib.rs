@@ -27,10 +27,10 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod base;
-#[cfg(feature = "convert")]
-pub mod convert;
 #[cfg(feature = "container")]
 pub mod container;
+#[cfg(feature = "convert")]
+pub mod convert;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 #[cfg(feature = "pickle")]

@@ -40,6 +40,8 @@ pub enum Kind {
     NoCover(Vec<Vec<Box<str>>>),
     /// Tensors share memory, which was to be refused; groups of names.
     Shares(Vec<Vec<Box<str>>>),
+    /// The checkpoint holds more than `torch.load(weights_only=True)` takes; the globals.
+    NotOnlyWeights(Vec<Box<str>>),
     /// What a pattern, name or size must be; the text says which.
     Usage(Box<str>),
     /// The output is one of the files that are read.
@@ -73,8 +75,9 @@ impl Error {
         Self::new(Kind::Usage(why.into()))
     }
 
-    /// Of a file that is being written.
-    pub(crate) fn at(path: &Path, why: io::Error) -> Self {
+    /// Of a file that is being written, as the system says it.
+    #[must_use]
+    pub fn io(path: &Path, why: io::Error) -> Self {
         Self::from(why).placed(path)
     }
 
@@ -103,13 +106,21 @@ impl Error {
             Kind::Torch(why) => why.category(),
             Kind::Unreadable(all) => all.first().map_or(Category::Malformed, |it| it.1.category()),
             Kind::NoTensors(_) | Kind::SeveralObjects(_) => Category::Missing,
-            Kind::Refused(_) | Kind::SameName { .. } | Kind::NoCover(_)
-            | Kind::Shares(_) | Kind::Usage(_) => {
-                Category::Unsupported
-            }
+            Kind::Refused(_)
+            | Kind::SameName { .. }
+            | Kind::NoCover(_)
+            | Kind::NotOnlyWeights(_)
+            | Kind::Shares(_)
+            | Kind::Usage(_) => Category::Unsupported,
             Kind::Differs { .. } => Category::Malformed,
             Kind::OutputIsInput | Kind::Io(_) => Category::Io,
         }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self::new(kind)
     }
 }
 
@@ -156,7 +167,9 @@ impl fmt::Display for Kind {
                 None => f.write_str("tensors cannot be read"),
             },
             Self::Refused(all) => match all.first() {
-                Some(Refusal { name, why }) if all.len() == 1 => write!(f, "tensor {name:?}: {why}"),
+                Some(Refusal { name, why }) if all.len() == 1 => {
+                    write!(f, "tensor {name:?}: {why}")
+                }
                 Some(Refusal { name, why }) => {
                     write!(f, "{} tensors cannot be written: {name:?}: {why}", all.len())
                 }
@@ -177,6 +190,12 @@ impl fmt::Display for Kind {
                 "these share memory, and none of them covers all of it: {}; --shared copy writes \
                  each with data of its own",
                 groups(all)
+            ),
+            Self::NotOnlyWeights(names) => write!(
+                f,
+                "not all of it can be loaded with weights_only=True: it needs {}; without \
+                 --keep-all its tensors can",
+                few(names)
             ),
             Self::Shares(all) => write!(f, "these share memory: {}", groups(all)),
             Self::Usage(why) => f.write_str(why),

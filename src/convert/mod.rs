@@ -1,4 +1,5 @@
-//! State dicts in other formats: safetensors, numpy's `.npz`.
+//! State dicts in other formats: safetensors, numpy's `.npz`, and `.pth` files that hold nothing
+//! else.
 //!
 //! A [`Plan`] says all that will be written before anything is: which object of the checkpoint was
 //! chosen, what each tensor will be called, which of them share memory. Carrying it out moves
@@ -25,6 +26,7 @@ mod moving;
 mod names;
 mod npz;
 mod plan;
+mod pth;
 mod safetensors;
 mod shards;
 mod shared;
@@ -35,4 +37,4 @@ pub use error::{Error, Kind, Refusal};
 pub use names::{Names, Rename};
 pub use plan::{Convert, Format, Item, Plan};
 pub use shared::{Group, Shared};
-pub use write::{FileWritten, Written};
+pub use write::{FileWritten, Written, check_output};

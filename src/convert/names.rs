@@ -66,6 +66,13 @@ impl Names {
         &self.strip
     }
 
+    /// Whether all tensors are taken under the names they have.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let globs = self.include.is_empty() && self.exclude.is_empty();
+        globs && self.strip.is_empty() && self.rename.is_empty()
+    }
+
     /// What a tensor is to be called; none if it is not taken.
     #[must_use]
     pub fn apply<'name>(&self, name: &'name str) -> Option<Cow<'name, str>> {

@@ -6,6 +6,7 @@ use super::choose::{self, Chosen};
 use super::error::{Error, Kind, Refusal};
 use super::names::Names;
 use super::npz;
+use super::pth;
 use super::shards;
 use super::shared::{self, Group, Named, Shared};
 use crate::base::{Budget, Limit};
@@ -20,6 +21,8 @@ use crate::torch::{self, Checkpoint, Class, DType, Layout, Scope, Tensor};
 pub enum Format {
     /// Hugging Face's safetensors.
     Safetensors,
+    /// As `torch.save` writes a state dict.
+    Pth,
     /// Arrays as numpy's `savez` writes them.
     Npz,
 }
@@ -30,6 +33,7 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
+            Self::Pth => "pth",
             Self::Npz => "npz",
         }
     }
@@ -47,6 +51,7 @@ pub struct Convert {
     dense: bool,
     skip_unreadable: bool,
     pub(crate) checksums: bool,
+    pub(crate) whole: bool,
 }
 
 impl Convert {
@@ -63,6 +68,7 @@ impl Convert {
             dense: false,
             skip_unreadable: false,
             checksums: true,
+            whole: false,
         }
     }
 
@@ -88,8 +94,8 @@ impl Convert {
         self
     }
 
-    /// What becomes of tensors that share memory: by default [`Shared::Once`] in safetensors, and
-    /// [`Shared::Copy`] in other formats.
+    /// What becomes of tensors that share memory: by default [`Shared::Once`] in safetensors,
+    /// [`Shared::Copy`] in `.npz`; in `.pth` files they go on sharing it.
     #[must_use]
     pub const fn shared(mut self, shared: Shared) -> Self {
         self.shared = Some(shared);
@@ -123,6 +129,25 @@ impl Convert {
     pub const fn without_checksums(mut self) -> Self {
         self.checksums = false;
         self
+    }
+
+    /// All that the checkpoint holds, not only the tensors of one object, if
+    /// `torch.load(weights_only=True)` takes it: only into [`Format::Pth`].
+    #[must_use]
+    pub const fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
+    /// Whether each tensor is to have data of its own.
+    pub(crate) fn copies(&self) -> bool {
+        self.shared == Some(Shared::Copy)
+    }
+
+    /// Whether more is asked for than to write everything as it is.
+    fn changes(&self) -> bool {
+        let plain = self.key.is_none() && self.names.is_empty() && self.dtype.is_none();
+        !plain || self.shared.is_some() || self.dense || self.skip_unreadable
     }
 
     /// Decides all that can be decided without reading tensors' data.
@@ -211,6 +236,12 @@ pub struct Plan<'file> {
 }
 
 impl Plan<'_> {
+    /// What is converted.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoint
+    }
+
     /// Into which format.
     #[must_use]
     pub const fn format(&self) -> Format {
@@ -283,14 +314,20 @@ impl<'file> Planning<'_, 'file> {
         if convert.shard.is_some() && convert.format != Format::Safetensors {
             return Err(Error::usage("only safetensors are written in several files"));
         }
-        let mut chosen = choose::choose(checkpoint, convert.key.as_deref())?;
+        if convert.whole {
+            self.whole_fits()?;
+        }
+        let key = if convert.whole { Some("") } else { convert.key.as_deref() };
+        let mut chosen = choose::choose(checkpoint, key)?;
         let (mut items, unreadable, not_taken) = self.items(&mut chosen)?;
         if !unreadable.is_empty() && !convert.skip_unreadable {
             return Err(Error::new(Kind::Unreadable(unreadable)));
         }
         if items.is_empty() {
             return Err(Error::new(Kind::NoTensors(match not_taken {
-                0 if unreadable.is_empty() => "there are no tensors in it: `depickle show` prints what there is",
+                0 if unreadable.is_empty() => {
+                    "there are no tensors in it: `depickle show` prints what there is"
+                }
                 0 => "none of its tensors can be read",
                 _ => "no tensor is left: --include and --exclude leave none",
             })));
@@ -316,6 +353,19 @@ impl<'file> Planning<'_, 'file> {
         })
     }
 
+    /// Whether all of the checkpoint can be written as it is.
+    fn whole_fits(&self) -> Result<(), Error> {
+        if self.convert.format != Format::Pth {
+            return Err(Error::usage("--keep-all: only a .pth file can hold what is no tensor"));
+        }
+        if self.convert.changes() {
+            let why = "--keep-all writes everything as it is: it cannot be had together with what \
+                chooses or changes tensors";
+            return Err(Error::usage(why));
+        }
+        pth::check_whole(self.checkpoint)
+    }
+
     /// The tensors that were asked for; those that cannot be read; how many were not asked for.
     #[expect(clippy::type_complexity, reason = "three results of one walk")]
     fn items(
@@ -324,7 +374,9 @@ impl<'file> Planning<'_, 'file> {
     ) -> Result<(Vec<Item>, Vec<(Box<str>, torch::Error)>, usize), Error> {
         let object = self.checkpoint.graph().object(chosen.object);
         let list = self.checkpoint.tensors_in(object, Scope::StateDict)?;
-        self.left_out(chosen, list.iter().map(torch::Entry::name).collect())?;
+        if !self.convert.whole {
+            self.left_out(chosen, list.iter().map(torch::Entry::name).collect())?;
+        }
         let (mut items, mut unreadable, mut not_taken) = (Vec::new(), Vec::new(), 0_usize);
         let mut refused = Vec::new();
         for entry in &list {
@@ -400,6 +452,10 @@ impl<'file> Planning<'_, 'file> {
     fn become_of(&self, tensor: &Tensor) -> Result<(DType, How), String> {
         let dtype = tensor.dtype();
         let cast = self.convert.dtype.filter(|to| is_float(dtype) && *to != dtype);
+        // PyTorch's own files hold whatever it has, but for what only a class can make.
+        if self.convert.format == Format::Pth && self.keeps_layout(tensor) {
+            return Ok((dtype, How::Kept));
+        }
         match (tensor.layout(), cast) {
             (Layout::Strided, None) => Ok((dtype, How::Kept)),
             (Layout::Strided, Some(to)) => Ok((to, How::Cast)),
@@ -418,9 +474,11 @@ impl<'file> Planning<'_, 'file> {
                     layout.name()
                 )),
             },
-            (Layout::Meta, _) => Err("it has sizes but no data (device meta): --exclude leaves it \
+            (Layout::Meta, _) => {
+                Err("it has sizes but no data (device meta): --exclude leaves it \
                                       out"
-                .to_owned()),
+                .to_owned())
+            }
             (layout, _) => Err(format!(
                 "its layout ({}) is not known to the format: --exclude leaves it out",
                 layout.name()
@@ -433,6 +491,7 @@ impl<'file> Planning<'_, 'file> {
         let (known, format) = match self.convert.format {
             Format::Safetensors => (dtype.safetensors_name().is_some(), "safetensors"),
             Format::Npz => (npz::descr(dtype).is_some(), "numpy"),
+            Format::Pth => (true, "PyTorch"),
         };
         if known {
             return Ok(());
@@ -455,7 +514,8 @@ impl<'file> Planning<'_, 'file> {
             }
             // numpy takes one for the other.
             Format::Npz => {
-                let twice = names.iter().find(|name| names.contains(format!("{name}.npy").as_str()));
+                let twice =
+                    names.iter().find(|name| names.contains(format!("{name}.npy").as_str()));
                 match twice {
                     Some(name) => Err(Error::usage(format!(
                         "numpy cannot tell the arrays {name:?} and \"{name}.npy\" apart: --rename \
@@ -464,7 +524,17 @@ impl<'file> Planning<'_, 'file> {
                     None => Ok(()),
                 }
             }
-            Format::Safetensors => Ok(()),
+            Format::Safetensors | Format::Pth => Ok(()),
+        }
+    }
+
+    /// Whether a tensor of another layout than strided is written as it is.
+    fn keeps_layout(&self, tensor: &Tensor) -> bool {
+        match tensor.layout() {
+            Layout::Strided | Layout::Wrapper => false,
+            Layout::Quantized => self.convert.dtype.is_none(),
+            layout if is_sparse(layout) => !self.convert.dense,
+            _ => true,
         }
     }
 
@@ -473,6 +543,8 @@ impl<'file> Planning<'_, 'file> {
         let default = match self.convert.format {
             Format::Safetensors => Shared::Once,
             Format::Npz => Shared::Copy,
+            // They share what they did.
+            Format::Pth => Shared::Copy,
         };
         let shared = self.convert.shared.unwrap_or(default);
         if shared == Shared::Copy {

@@ -30,7 +30,8 @@ pub(crate) fn header<'plan>(
     let mut text = String::from("{");
     let quoted = |text: &str| Value::from(text).to_string();
     if !metadata.is_empty() {
-        let pairs = metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value)));
+        let pairs =
+            metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value)));
         text.push_str(&format!("\"__metadata__\":{{{}}}", pairs.collect::<Vec<_>>().join(",")));
     }
     let mut start = 0_u64;

@@ -1,5 +1,6 @@
 //! Carries a plan out: files that appear whole, all of them or none.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +10,12 @@ use std::thread;
 
 use super::error::{Error, Kind};
 use super::moving::Sink;
-use super::plan::{Format, Item, Plan};
-use super::{npz, safetensors, shards};
+use super::plan::{Format, How, Item, Plan};
+use super::{npz, pth, safetensors, shards};
 use crate::base::{Budget, Existing, FileSource, Output, Source};
 use crate::container::{Zip, ZipWriter};
-use crate::torch::{Checkpoint, StorageId};
+use crate::python::policy;
+use crate::torch::{Checkpoint, Options, StorageId};
 
 /// Files that were written and have not got their names yet. Dropped, they leave nothing behind.
 #[derive(Debug)]
@@ -80,9 +82,10 @@ impl<'file> Plan<'file> {
     ) -> Result<Written<'plan, 'file>, Error> {
         let path = path.as_ref();
         for path in self.paths(path) {
-            not_input(self.checkpoint, &path)?;
+            check_output(self.checkpoint, &path)?;
         }
-        let create = |path: &Path| Output::create(path, existing).map_err(|why| Error::at(path, why));
+        let create =
+            |path: &Path| Output::create(path, existing).map_err(|why| Error::io(path, why));
         let mut outputs = Vec::new();
         for file in self.contents(path) {
             outputs.push((create(&file.path)?, file));
@@ -90,7 +93,7 @@ impl<'file> Plan<'file> {
         let index = self.index(path).map(|text| {
             let path = shards::index_name(path);
             let mut output = create(&path)?;
-            output.write_all(text.as_bytes()).map_err(|why| Error::at(&path, why))?;
+            output.write_all(text.as_bytes()).map_err(|why| Error::io(&path, why))?;
             Ok::<_, Error>(output)
         });
         let index = index.transpose()?;
@@ -161,6 +164,7 @@ impl<'file> Plan<'file> {
             let mut sink = Sink::new(output);
             let moved = match self.convert.format {
                 Format::Safetensors => self.safetensors(items, &mut sink, each),
+                Format::Pth => self.pth(&file.path, &mut sink, each),
                 Format::Npz => self.npz(items, &mut sink, each),
             };
             let moved = moved.and_then(|()| Ok(sink.flush()?));
@@ -212,8 +216,14 @@ impl<'file> Plan<'file> {
 
     /// Compares the checksums that the checkpoint has for what is read of it.
     fn check_sums(&self, going: &dyn Fn() -> io::Result<()>) -> Result<(), Error> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
+        let uses = pth::uses(&self.items);
         for item in &self.items {
+            // Whole storages are checked as they are written.
+            let whole = item.how == How::Kept && !self.is_alone(item, &uses);
+            if self.convert.format == Format::Pth && (self.convert.whole || whole) {
+                continue;
+            }
             for storage in storages(self.checkpoint, item) {
                 going()?;
                 if seen.insert(storage) {
@@ -242,8 +252,11 @@ fn is_stopped(why: &Error) -> bool {
     matches!(why.kind(), Kind::Io(why) if why.kind() == io::ErrorKind::Interrupted)
 }
 
-/// Refuses a path that leads to a file that is read.
-fn not_input(checkpoint: &Checkpoint, path: &Path) -> Result<(), Error> {
+/// Refuses an output that is a file which is read, by whatever path.
+///
+/// # Errors
+/// [`Kind::OutputIsInput`].
+pub fn check_output(checkpoint: &Checkpoint, path: &Path) -> Result<(), Error> {
     let Ok(output) = fs::metadata(path) else { return Ok(()) };
     for input in checkpoint.files() {
         if fs::metadata(input).is_ok_and(|input| same_file(&input, &output)) {
@@ -281,8 +294,9 @@ impl Written<'_, '_> {
             let mut items = items.iter().filter_map(|&index| self.plan.items.get(index));
             let source = FileSource::new(output.file().try_clone()?)?;
             match self.plan.convert.format {
-                Format::Safetensors => {
-                    let options = crate::torch::Options::default();
+                Format::Safetensors | Format::Pth => {
+                    // Also that whoever loads weights only can load it.
+                    let options = Options::default().policy(policy::weights_only().clone());
                     let limits = self.plan.checkpoint.limits().clone();
                     let back = options.limits(limits).read(source)?;
                     items.try_for_each(|item| self.compare(item, &back, progress))?;
@@ -291,19 +305,15 @@ impl Written<'_, '_> {
                     let source: Arc<dyn Source> = Arc::new(source);
                     let budget = &mut Budget::new(self.plan.checkpoint.limits().clone());
                     let zip = Zip::open(&*source, budget).map_err(crate::torch::Error::from)?;
-                    items.try_for_each(|item| self.compare_member(item, &zip, &*source, progress))?;
+                    items
+                        .try_for_each(|item| self.compare_member(item, &zip, &*source, progress))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn compare(
-        &self,
-        item: &Item,
-        back: &Checkpoint,
-        progress: &dyn Fn(u64),
-    ) -> Result<(), Error> {
+    fn compare(&self, item: &Item, back: &Checkpoint, progress: &dyn Fn(u64)) -> Result<(), Error> {
         let found = back.tensor(item.name())?;
         if (found.dtype(), found.shape()) != (item.dtype(), item.shape()) {
             let (dtype, shape) = (found.dtype(), found.shape());
@@ -358,7 +368,7 @@ impl Written<'_, '_> {
                     // What matters is the first error.
                     let _ = fs::remove_file(&file.path);
                 }
-                return Err(Error::at(&path, why));
+                return Err(Error::io(&path, why));
             }
             done.extend(file.map(|file| (file, new)));
         }

@@ -145,9 +145,8 @@ impl Checkpoint {
     /// The texts that a safetensors file holds about itself, by key; of other files none.
     #[must_use]
     pub fn metadata(&self) -> Vec<(&str, &str)> {
-        let of_file = |&(name, _): &(&str, _)| {
-            name == METADATA && self.container() == Container::Safetensors
-        };
+        let of_file =
+            |&(name, _): &(&str, _)| name == METADATA && self.container() == Container::Safetensors;
         let dict = self.others().find(of_file).and_then(|(_, object)| object.as_dict());
         let pairs = dict.into_iter().flat_map(|dict| dict.iter());
         pairs.filter_map(|(key, value)| Some((key.as_str()?, value.as_str()?))).collect()

@@ -75,7 +75,7 @@ pub(crate) fn text_of(source: &dyn Source) -> std::io::Result<Option<&'static st
 }
 
 /// Words in which web pages begin.
-const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
+const PAGES: &[&str] = &["<!doctype", "<html", "<head", "<body", "<?xml", "<error"];
 
 /// Whether a file begins as those of PyTorch before 1.6 do.
 pub(crate) fn is_legacy(source: &dyn Source) -> std::io::Result<bool> {

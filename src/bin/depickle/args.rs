@@ -39,6 +39,11 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// What a file is, or what is wrong with it and what to do.
     Doctor(crate::doctor::Args),
+    /// A state dict as safetensors, `.npz`, or a `.pth` that weights_only=True loads: bit for bit.
+    ///
+    /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
+    /// standard error. Exit codes: 0 written; 2 not written, and nothing is left behind.
+    Convert(crate::convert::Args),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.

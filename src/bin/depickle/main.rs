@@ -2,6 +2,7 @@
 
 mod args;
 mod asm;
+mod convert;
 mod dis;
 mod doctor;
 mod info;
@@ -45,6 +46,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Asm(args) => asm::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 
 use crate::container::{self, Extent, Method};
+use crate::torch::DType;
 use crate::torch::checkpoint::Checkpoint;
 use crate::torch::error::{Error, Kind};
 use crate::torch::list::Scope;
@@ -29,12 +30,21 @@ pub(super) enum Held<'run> {
     Stored { checkpoint: &'run Checkpoint, id: StorageId, swap: usize },
     /// The elements of a view, side by side.
     Elements(TensorRef<'run>),
+    /// These as another type.
+    Cast(TensorRef<'run>, DType),
 }
 
 impl<'run> Data<'run> {
     /// `len` bytes that are asked for when the checkpoint is written, once.
     pub fn reader(len: u64, reader: impl Read + 'run) -> Self {
         Self(Held::Reader { reader: Box::new(reader), len })
+    }
+
+    /// A tensor's elements as floats of another type, rounded when they are written: those of
+    /// [`for_each_chunk_as`](TensorRef::for_each_chunk_as).
+    #[must_use]
+    pub const fn cast(tensor: TensorRef<'run>, dtype: DType) -> Self {
+        Self(Held::Cast(tensor, dtype))
     }
 
     /// Bytes in all.
@@ -46,6 +56,7 @@ impl<'run> Data<'run> {
             Held::Reader { len, .. } => *len,
             Held::Stored { checkpoint, id, .. } => checkpoint.storages().get(*id).nbytes(),
             Held::Elements(tensor) => tensor.nbytes(),
+            Held::Cast(tensor, dtype) => tensor.numel().saturating_mul(dtype.width()),
         }
     }
 
@@ -61,6 +72,7 @@ impl<'run> Data<'run> {
                 passed.map_err(|why| name(why, checkpoint, id))
             }
             Held::Elements(tensor) => tensor.for_each_chunk(sink),
+            Held::Cast(tensor, dtype) => tensor.for_each_chunk_as(dtype, sink),
         }
     }
 }

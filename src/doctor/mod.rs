@@ -37,6 +37,7 @@ pub use diagnosis::{Diagnosis, Report, Severity};
 pub use salvage::{Salvaged, salvage};
 pub use survey::{Lost, Survey};
 pub use versions::Requires;
+pub use weights::obstacle;
 pub use words::human;
 
 /// What a file is expected to hold.

@@ -22,7 +22,7 @@ pub(super) fn of(checkpoint: &Checkpoint) -> Result<WeightsOnly, Error> {
     if let Some(why) = obstacle(checkpoint)? {
         return Ok(WeightsOnly::Never(why));
     }
-    let python = globals::python(checkpoint)?;
+    let python = globals::python(checkpoint);
     Ok(match python.refused.first() {
         Some((name, why)) => WeightsOnly::Never(format!("{}: {why}", short(name))),
         None if python.lines.is_empty() => WeightsOnly::Loads,
@@ -30,8 +30,12 @@ pub(super) fn of(checkpoint: &Checkpoint) -> Result<WeightsOnly, Error> {
     })
 }
 
-/// What it cannot do, whatever it is told; none if there is nothing of the sort.
-pub(super) fn obstacle(checkpoint: &Checkpoint) -> Result<Option<String>, Error> {
+/// What keeps `torch.load(weights_only=True)` from loading a checkpoint, whatever it is told; none if
+/// nothing does.
+///
+/// # Errors
+/// What the source says.
+pub fn obstacle(checkpoint: &Checkpoint) -> Result<Option<String>, Error> {
     match checkpoint.container() {
         Container::Zip | Container::Legacy => {}
         other => return Ok(Some(format!("it does not read the layout `{other}`"))),

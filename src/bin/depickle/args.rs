@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// What a file is, or what is wrong with it and what to do.
     Doctor(crate::doctor::Args),
+    /// Every global that a file names: where it stands, how often, and what the tables say of it.
+    Globals(crate::globals::Args),
     /// A state dict as safetensors, `.npz`, or a `.pth` that weights_only=True loads: bit for bit.
     ///
     /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on

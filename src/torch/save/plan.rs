@@ -74,6 +74,15 @@ impl<'run> Plan<'run> {
         self
     }
 
+    /// The folder that PyTorch would give what it writes to this path.
+    #[must_use]
+    pub fn named_for(self, path: &Path) -> Self {
+        match folder_of(path) {
+            Some(name) => self.folder(&name),
+            None => self,
+        }
+    }
+
     /// The storages, in the order in which they will be written, but for the older layout, which
     /// sorts them by key.
     #[must_use]

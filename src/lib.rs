@@ -35,6 +35,8 @@ pub mod base;
 pub mod container;
 #[cfg(feature = "convert")]
 pub mod convert;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "pickle")]
 pub mod pickle;
 #[cfg(feature = "python")]

@@ -25,7 +25,7 @@ use super::storage::{Storage, StorageId, Storages};
 use super::stretch;
 use super::tensor::Tensor;
 use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
-use crate::container::Finding;
+use crate::container::{Finding, Recovery};
 use crate::pickle::{Graph, NodeId, Object, Policy};
 
 /// An open checkpoint: a state dict, a whole model, or anything else that `torch.save` takes.
@@ -75,12 +75,14 @@ pub struct Options {
     pub limits: Limits,
     /// Which pickle of a plain file of several, from 0.
     pub stream: usize,
+    /// Whether archives that are cut off or damaged are read as far as they go.
+    pub salvage: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let policy = crate::python::policy::models().clone();
-        Self { policy, limits: Limits::default(), stream: 0 }
+        Self { policy, limits: Limits::default(), stream: 0, salvage: false }
     }
 }
 
@@ -103,6 +105,16 @@ impl Options {
     #[must_use]
     pub const fn stream(mut self, index: usize) -> Self {
         self.stream = index;
+        self
+    }
+
+    /// Reads archives without a usable directory by their members' own headers, and tar archives
+    /// that end early up to there: PyTorch refuses such files. A tensor whose bytes are not all
+    /// there is listed with an error; compare checksums ([`Checkpoint::verify`]) before you trust
+    /// the others.
+    #[must_use]
+    pub const fn salvage(mut self, salvage: bool) -> Self {
+        self.salvage = salvage;
         self
     }
 
@@ -296,6 +308,12 @@ impl Checkpoint {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// What is known of an archive that was opened by [`Options::salvage`] without its directory.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.origins().iter().find_map(|part| part.archive()?.zip.recovery())
     }
 
     /// The files it was read from, as far as they are known by path.

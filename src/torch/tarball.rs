@@ -33,7 +33,8 @@ pub(crate) fn open(
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
-    let tar = Tar::open(&*source, budget)?;
+    let open = if options.salvage { Tar::recover } else { Tar::open };
+    let tar = open(&*source, budget)?;
     let find = |name: &str| {
         let found = tar.find(name.as_bytes())?;
         found.ok_or_else(|| Error::new(Kind::NotACheckpoint(OTHER_TAR)))
@@ -46,7 +47,11 @@ pub(crate) fn open(
         let place = find(name)?;
         let whole = up_to(&source, place)?;
         let pickles = pickles(&whole, place, WINDOW, options, budget);
-        read(&mut found, pickles).map_err(|why| why.in_member(name))?;
+        let outcome = read(&mut found, pickles).map_err(|why| why.in_member(name));
+        // What was read before the file ended stays.
+        if !options.salvage {
+            outcome?;
+        }
     }
     let place = find("pickle")?;
     let whole = up_to(&source, place)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use regex::Regex;
+use depickle::convert::Rename;
 
 /// Look into PyTorch files and pickles without running what is in them.
 ///
@@ -309,56 +309,8 @@ impl Color {
     }
 }
 
-/// How names change: every match of a regular expression is replaced.
-#[derive(Clone)]
-pub(crate) struct Rename {
-    pub regex: Regex,
-    pub replacement: String,
-    /// As the user wrote it.
-    pub text: String,
-}
-
-/// `REGEX=REPL`: the first `=` splits, but for one behind a backslash.
-fn rename(text: &str) -> Result<Rename, String> {
-    let equals = text.match_indices('=').map(|(at, _)| at);
-    let split = equals.filter(|at| !text.get(..*at).is_some_and(|left| left.ends_with('\\')));
-    let split = split.min().and_then(|at| Some((text.get(..at)?, text.get(at..)?.get(1..)?)));
-    let (pattern, replacement) = split.ok_or("REGEX=REPL is wanted, such as ^model[.]=")?;
-    if pattern.is_empty() {
-        return Err("an empty REGEX matches between all characters; ^ is the front".to_owned());
-    }
-    // An escaped `=` is an `=`: regular expressions take the backslash as it is.
-    let regex = Regex::new(pattern).map_err(|why| why.to_string())?;
-    Ok(Rename { regex, replacement: braced(replacement), text: text.to_owned() })
-}
-
-/// Puts braces around the numbers of groups, so that `$1x` is group 1 and an `x`, not a group of
-/// the name `1x`, as nobody means.
-fn braced(replacement: &str) -> String {
-    let mut out = String::new();
-    let mut rest = replacement;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        let digits = after.trim_start_matches(|char: char| char.is_ascii_digit());
-        let number = after.strip_suffix(digits).unwrap_or_default();
-        match (number, after.strip_prefix('$')) {
-            ("", Some(left)) => {
-                out.push_str("$$");
-                rest = left;
-            }
-            ("", None) => {
-                out.push('$');
-                rest = after;
-            }
-            (number, _) => {
-                out.push_str("${");
-                out.push_str(number);
-                out.push('}');
-                rest = digits;
-            }
-        }
-    }
-    out + rest
+fn rename(rule: &str) -> Result<Rename, String> {
+    Rename::new(rule).map_err(|why| why.to_string())
 }
 
 /// A meaning for an extension code.
@@ -401,34 +353,4 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let count: u64 =
         digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
     count.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{braced, rename};
-
-    fn renamed(rule: &str, name: &str) -> String {
-        let rule = rename(rule).unwrap();
-        rule.regex.replace_all(name, rule.replacement.as_str()).into_owned()
-    }
-
-    #[test]
-    fn renames_take_groups_and_equal_signs() {
-        assert_eq!(renamed("^model[.]=", "model.a.model.b"), "a.model.b");
-        assert_eq!(renamed(r"layer(\d)_(\w)=l$1.$2x$1y", "layer3_b"), "l3.bx3y");
-        assert_eq!(renamed(r"a\=b=c=d", "a=b"), "c=d");
-        assert_eq!(renamed("(?<n>a)=${n}$$1", "a"), "a$1");
-        for wrong in ["", "a", "=b", "(=b", r"a\=b"] {
-            assert!(rename(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_of_groups_end_with_their_digits() {
-        for (as_written, braces) in
-            [("$1a", "${1}a"), ("${1}a", "${1}a"), ("$$1", "$$1"), ("$x$22$", "$x${22}$")]
-        {
-            assert_eq!(braced(as_written), braces);
-        }
-    }
 }

@@ -15,4 +15,6 @@ pub use cursor::{Cursor, End, FileOffset};
 pub use limits::{Budget, Exceeded, Limit, Limits};
 #[cfg(feature = "mmap")]
 pub use map::map;
+#[cfg(feature = "torch")]
+pub(crate) use source::Exact;
 pub use source::{FileSource, ReaderSource, Source, Window, read_vec};

@@ -263,6 +263,31 @@ fn names_are_selected_and_shortened() {
 }
 
 #[test]
+fn names_are_renamed_after_prefixes_are_gone() {
+    let arguments = [
+        "ls",
+        "--json",
+        "checkpoint.pth",
+        "--strip-prefix",
+        "model_state_dict.",
+        "--rename",
+        r"^(first|last)\.=ends.$1.",
+        "--rename",
+        "weight$=w",
+        "--include",
+        "ends.*",
+    ];
+    let list = json_of(&arguments);
+    let tensors = list["tensors"].as_array().unwrap();
+    let names: Vec<_> = tensors.iter().map(|tensor| &tensor["name"]).collect();
+    assert_eq!(names, ["ends.first.w", "ends.first.bias", "ends.last.w"]);
+    assert_eq!(list["chosen"]["rename"], json!([r"^(first|last)\.=ends.$1.", "weight$=w"]));
+    let wrong = depickle(&["ls", "checkpoint.pth", "--rename", "(=x"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("unclosed group"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn several_files_are_listed_whatever_becomes_of_one() {
     let output = depickle(&["ls", "--jsonl", "tensor.pth", "no_such.pth", "tied.pth"]);
     assert_eq!(output.status.code(), Some(2));

@@ -381,3 +381,22 @@ fn names_from_files_cannot_write_to_the_terminal() {
         assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{form}");
     }
 }
+
+#[test]
+fn every_pickle_of_a_tar_is_shown_and_what_lies_between_is_not_taken_for_one() {
+    let file = fixture("containers/tar.pth");
+    let file = file.to_str().unwrap();
+    let (code, _, err) = said(&["dis", file], b"");
+    assert_eq!((code, err.as_str()), (0, ""));
+    let records = dis_json(&[file], b"");
+    let streams = |member: &str| {
+        let of_member = records.iter().filter(|record| record["member"] == member);
+        let streams = of_member.filter_map(|record| record["stream"].as_u64());
+        streams.max().unwrap() + 1
+    };
+    // A count and 8 tensors; a count, 5 storages and the pieces.
+    assert_eq!([streams("sys_info"), streams("pickle"), streams("tensors")], [1, 1, 9]);
+    assert_eq!(streams("storages"), 7);
+    let one = dis_json(&["--member", "tensors", "--stream", "8", file], b"");
+    assert!(!one.is_empty() && one.iter().all(|record| record["stream"] == 8));
+}

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use depickle::torch::{
-    Checkpoint, DType, Error, Fault, Kind, Layout, Options, Quantizer, Real, Tensor, TensorRef,
+    Checkpoint, DType, Error, Fault, Kind, Layout, Options, Quantizer, Real, Scope, Tensor,
+    TensorRef, module::find_modules,
 };
 use depickle::{Limit, Limits, Source};
 use proptest::prelude::*;
@@ -135,10 +136,11 @@ fn every_layout_and_dtype_in_every_file_is_what_pytorch_says() {
         assert!(dtypes.contains(name) || named_only.is_ok_and(|bits| bits < 8), "{name}");
     }
     for layout in ["zip", "legacy"] {
-        for protocol in [2, 3, 4, 5] {
-            let file = format!("{layout}_p{protocol}.pth");
+        for (protocol, name) in [(2, "p2"), (3, "p3"), (4, "p4"), (5, "p5"), (2, "big")] {
+            let file = format!("{layout}_{name}.pth");
             let checkpoint = open(&file);
             assert_eq!(checkpoint.graph().protocol(), protocol, "{file}");
+            assert_eq!(checkpoint.is_big_endian(), name == "big", "{file}");
             let list = checkpoint.tensors().unwrap();
             assert_eq!(list.len(), wanted.len());
             for (name, want) in wanted {
@@ -147,6 +149,83 @@ fn every_layout_and_dtype_in_every_file_is_what_pytorch_says() {
             }
         }
     }
+}
+
+#[test]
+fn tensors_saved_as_arrays_are_what_pytorch_makes_of_them() {
+    let record = record();
+    let wanted = record["devices"].as_object().unwrap();
+    for file in ["devices_p2.pth", "devices_p5.pth"] {
+        let checkpoint = open(file);
+        assert_eq!(checkpoint.tensors().unwrap().len(), wanted.len());
+        for (name, want) in wanted {
+            let at = format!("{file} {name}");
+            let tensor = checkpoint.tensor(name).unwrap();
+            // Strides are those of the array, which is read in row-major order.
+            let want = Value::from_iter(
+                want.as_object().unwrap().clone().into_iter().filter(|(key, _)| key != "stride"),
+            );
+            compare(&at, tensor, &want);
+            assert_eq!(tensor.device(), "xla:1", "{at}");
+            assert_eq!(tensor.is_parameter(), name == "parameter", "{at}");
+            if name != "cpu" {
+                assert!(tensor.as_bytes().is_some(), "{at}");
+            }
+        }
+        let grid = checkpoint.tensor("transposed").unwrap();
+        let column = grid.slice(1, 1..2).unwrap();
+        assert_eq!(grid.part(&column).to_vec::<f32>().unwrap(), [3.0, 4.0, 5.0]);
+        assert_eq!(grid.cast::<half::f16>().unwrap()[1], half::f16::from_f32(3.0));
+        let subclass = checkpoint.subclass_of(&checkpoint.tensor("subclass").unwrap());
+        assert_eq!(subclass.as_deref(), Some("__main__.Labelled"));
+    }
+}
+
+#[test]
+fn one_array_costs_its_bytes_once_however_many_tensors_are_made_of_it() {
+    // 4 MiB of text that must be decoded, and a thousand tensors made of it.
+    let text = "\u{81}".repeat(1 << 22);
+    let array = format!(
+        "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntc_codecs\nencode\n(Vb\nVlatin1\n\
+         tRtR(I1\n(I{}\ntcnumpy\ndtype\n(Vu1\nI00\nI01\ntR(I3\nV|\nNNNI-1\nI-1\nI0\ntbI00\n\
+         c_codecs\nencode\n(V{text}\nVlatin1\ntRtbp9\n",
+        1 << 22
+    );
+    let call =
+        "(ctorch._utils\n_rebuild_device_tensor_from_numpy\n(g9\nctorch\nuint8\nVxla:0\nI00\ntRl";
+    let call = &call[1..call.len() - 1];
+    let pickle = format!("({array}{}l", call.repeat(1000));
+    let limits = Limits::default().with_memory(64 << 20);
+    let pickle: Vec<u8> = format!("\u{80}\u{2}{pickle}.").chars().map(|char| char as u8).collect();
+    let bytes = archive(&pickle, &[], CompressionMethod::Stored);
+    let checkpoint = Options::default().limits(limits).read(bytes::Bytes::from(bytes)).unwrap();
+    let list = checkpoint.tensors().unwrap();
+    assert_eq!(list.len(), 1000);
+    let tensor = list.entries()[999].on(&checkpoint).unwrap();
+    assert_eq!((tensor.nbytes(), tensor.as_bytes().unwrap()[0]), (1 << 22, 0x81));
+}
+
+#[test]
+fn storages_for_themselves_are_listed_with_their_bytes() {
+    let record = record();
+    let wanted = record["storages"].as_object().unwrap();
+    for file in ["storages.pth", "storages_legacy.pth", "storages.pkl"] {
+        let checkpoint = open(file);
+        let list = checkpoint.tensors().unwrap();
+        let found: Vec<_> = list.iter().filter(|entry| entry.name() != "tensor").collect();
+        assert_eq!(found.len(), wanted.len(), "{file}");
+        for entry in found {
+            let at = format!("{file} {}", entry.name());
+            let (tensor, want) = (entry.on(&checkpoint).unwrap(), &wanted[entry.name()]);
+            assert_eq!(entry.role().map(depickle::torch::Role::name), Some("storage"), "{at}");
+            assert_eq!(tensor.dtype().name(), want["dtype"], "{at}");
+            assert_eq!(tensor.shape(), numbers(&want["shape"]), "{at}");
+            each_reading(&at, tensor, want["sha256"].as_str().unwrap());
+        }
+    }
+    let checkpoint = open("storage.pth");
+    let storage = checkpoint.tensor("").unwrap();
+    assert_eq!(storage.to_vec::<u8>().unwrap()[..4], 1.5_f32.to_le_bytes());
 }
 
 #[test]
@@ -708,4 +787,41 @@ fn numbers_that_state_dicts_make_tensors_of_are_listed() {
     for (name, want) in wanted {
         compare(name, checkpoint.tensor(name).unwrap(), want);
     }
+}
+
+#[test]
+fn objects_beside_the_model_are_listed_and_reachable() {
+    let folder = common::fixture("checkpoints");
+    let text = std::fs::read(folder.join("checkpoints.json")).unwrap();
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    let checkpoint = Checkpoint::open(folder.join("objects.pth")).unwrap();
+    let found = find_modules(checkpoint.root(), &mut depickle::Budget::default()).unwrap();
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["model", "ema", "hyper_parameters.criterion", "hyper_parameters.layers.0"]);
+    for (name, want) in record["modules"].as_object().unwrap() {
+        let object = checkpoint.at(name).unwrap();
+        let model = checkpoint.module_in(object).unwrap();
+        assert_eq!(model.to_string(), want["repr"].as_str().unwrap(), "{name}");
+        let hashes = want["state_dict"].as_object().unwrap();
+        let list = checkpoint.tensors_in(object, Scope::StateDict).unwrap();
+        assert_eq!(list.len(), hashes.len(), "{name}");
+        for entry in &list {
+            let bytes = entry.on(&checkpoint).unwrap().to_bytes().unwrap();
+            assert_eq!(sha256(&bytes), hashes[entry.name()], "{name}.{}", entry.name());
+        }
+    }
+    // The optimizer's state hangs on the parameters themselves: they are told apart by place.
+    for (place, want) in record["exp_avg"].as_array().unwrap().iter().enumerate() {
+        for at in ["optimizer", "scheduler.optimizer"] {
+            let name = format!("{at}.state.<{place}>.exp_avg");
+            let bytes = checkpoint.tensor(&name).unwrap().to_bytes().unwrap().into_owned();
+            assert_eq!(sha256(&bytes), *want.as_str().unwrap(), "{name}");
+            assert!(checkpoint.view(checkpoint.at(&name).unwrap()).is_some(), "{name}");
+        }
+    }
+    let rate = checkpoint.at("scheduler._last_lr.0").unwrap().value();
+    let rate = if let depickle::pickle::Value::Float(rate) = rate { Some(rate) } else { None };
+    assert_eq!(rate, record["lr"][0].as_f64());
+    let class = checkpoint.class_of(checkpoint.at("optimizer").unwrap());
+    assert_eq!(class.as_deref(), Some("torch.optim.adamw.AdamW"));
 }

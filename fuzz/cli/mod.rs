@@ -32,6 +32,10 @@ const COMMANDS: &[&str] = &[
     "dis FILE --asm",
     "verify FILE --json",
     "verify FILE --policy weights-only",
+    "doctor FILE --json",
+    "doctor FILE",
+    "globals FILE --json",
+    "globals FILE --python",
 ];
 
 /// The first byte chooses the command, the rest is the file.

@@ -155,9 +155,13 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, asked, ceiling } = self;
         let (name, unit) = (limit.name(), limit.unit());
+        // What the command line calls it.
+        let flag =
+            if matches!(limit, Limit::Memory | Limit::Visits) { " (--max-memory)" } else { "" };
         write!(
             f,
-            "needs {asked} {unit}, over the limit of {ceiling} ({name}); raise it if you trust the file"
+            "needs {asked} {unit}, over the limit of {ceiling} ({name}); raise it{flag} if you trust \
+             the file"
         )
     }
 }

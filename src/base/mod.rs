@@ -8,6 +8,8 @@ mod cursor;
 mod limits;
 #[cfg(feature = "mmap")]
 mod map;
+#[cfg(feature = "output")]
+mod output;
 mod source;
 
 pub use category::Category;
@@ -15,6 +17,8 @@ pub use cursor::{Cursor, End, FileOffset};
 pub use limits::{Budget, Exceeded, Limit, Limits};
 #[cfg(feature = "mmap")]
 pub use map::map;
+#[cfg(feature = "output")]
+pub use output::{Existing, Output};
 #[cfg(feature = "torch")]
 pub(crate) use source::Exact;
 pub use source::{FileSource, ReaderSource, Source, Window, read_vec};

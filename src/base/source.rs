@@ -32,6 +32,13 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The file that byte `at` is in, and where it is there, if bytes of this source lie in one
+    /// file as they lie here: whoever copies them can then leave it to the system.
+    fn file(&self, at: u64) -> Option<(&File, u64)> {
+        let _ = at;
+        None
+    }
+
     /// The `len` bytes from `at` on, shared where they are in memory and read otherwise.
     ///
     /// # Errors
@@ -146,6 +153,10 @@ impl Source for Window {
         self.source.lend(self.at.saturating_add(at), len)
     }
 
+    fn file(&self, at: u64) -> Option<(&File, u64)> {
+        self.source.file(self.at.saturating_add(at))
+    }
+
     fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
         within(at, len, self.len)?;
         self.source.fetch(self.at.saturating_add(at), len)
@@ -176,6 +187,10 @@ impl FileSource {
 impl Source for FileSource {
     fn len(&self) -> u64 {
         self.len
+    }
+
+    fn file(&self, at: u64) -> Option<(&File, u64)> {
+        Some((&self.file, at))
     }
 
     #[cfg(unix)]

@@ -138,8 +138,14 @@ impl Error {
 
     /// The same, in a member.
     #[cold]
-    pub(super) fn of(kind: Kind, at: FileOffset, member: &[u8]) -> Self {
+    pub(crate) fn of(kind: Kind, at: FileOffset, member: &[u8]) -> Self {
         Self(Box::new(Inner { kind, at, member: Some(member.into()) }))
+    }
+
+    /// The archive is found to begin so many bytes further on.
+    #[cfg(feature = "torch")]
+    pub(crate) fn move_by(&mut self, by: u64) {
+        self.0.at = self.0.at.plus(by);
     }
 
     /// The system failed while `reading`.

@@ -75,6 +75,12 @@ impl Error {
         Self(Box::new(Inner { kind, opcode, at }))
     }
 
+    /// The stream is found to begin so many bytes further on.
+    #[cfg(feature = "torch")]
+    pub(crate) fn move_by(&mut self, by: u64) {
+        self.0.at = self.0.at.plus(by);
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn kind(&self) -> &Kind {

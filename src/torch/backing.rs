@@ -1,5 +1,6 @@
 //! The bytes of a checkpoint's storages: lent, shared or read, wherever they lie.
 
+use std::fs::File;
 use std::io;
 use std::sync::PoisonError;
 
@@ -7,9 +8,11 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::origin::{Origin, Place};
+use super::origin::{Layout, Origin, Place};
 use super::storage::StorageId;
+use super::verify::{Problem, Verification};
 use crate::base::{Budget, Source};
+use crate::container::Method;
 
 impl Checkpoint {
     /// A part of a storage, without a copy.
@@ -22,8 +25,54 @@ impl Checkpoint {
         }
     }
 
+    /// The file that a byte of a storage is in, and where.
+    pub(crate) fn place_in_file(&self, storage: StorageId, start: u64) -> Option<(&File, u64)> {
+        let (id, start) = self.storages().whole(storage, start);
+        let (part, key) = self.holder(id)?;
+        match part.place(key).ok()? {
+            Place::File(at) => part.source.file(at.plus(start).0),
+            Place::Deflated(_) | Place::Stitched(_) => None,
+        }
+    }
+
+    /// Compares the checksum that the file has for a storage with its bytes, all of which are read.
+    /// Only stored members of archives are looked at: compressed ones are checked whenever they
+    /// are read, and nothing else has checksums. Returns how many bytes were looked at.
+    ///
+    /// # Errors
+    /// [`Kind::Container`](super::Kind::Container) if they differ, or what the source says.
+    pub fn check_storage(&self, storage: StorageId) -> Result<u64, Error> {
+        let (id, _) = self.storages().whole(storage, 0);
+        let Some((part, key)) = self.holder(id) else { return Ok(0) };
+        let check = || match &part.layout {
+            Layout::Zip { archive, names } => match archive.storage(*names, key)? {
+                // PyTorch writes 0 where it was told to compute none.
+                Some(member) if member.method() == Method::Stored && member.crc32() != 0 => {
+                    archive.zip.check_crc(&*part.source, member, self.limits())?;
+                    Ok(member.size())
+                }
+                _ => Ok(0),
+            },
+            Layout::Stitched(all) => {
+                let mut found = Verification::default();
+                let problems = all.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
+                let errors = problems.unwrap_or_default().into_iter().filter_map(|it| match it {
+                    Problem::Error(why) => Some(why),
+                    Problem::Finding(_) => None,
+                });
+                errors.map(Err).next().unwrap_or(Ok(found.nbytes))
+            }
+            Layout::Runs(_) | Layout::Nothing => Ok(0),
+        };
+        check().map_err(|why: Error| self.name(part.locate(why)))
+    }
+
     /// A part of a storage, shared or read.
     pub(crate) fn fetch(&self, storage: StorageId, start: u64, len: u64) -> Result<Bytes, Error> {
+        // Of an empty view the place means nothing: it may lie behind the file's end.
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
         let (id, start) = self.storages().whole(storage, start);
         let Some((part, key)) = self.holder(id) else { return Ok(Bytes::new()) };
         let fetched = match part.place(key).map_err(|why| self.name(part.locate(why)))? {
@@ -91,11 +140,11 @@ impl Checkpoint {
     /// Whether the bytes of a storage are big-endian in its file.
     pub(crate) fn is_swapped(&self, storage: StorageId) -> bool {
         let (id, _) = self.storages().whole(storage, 0);
-        self.holder(id).is_some_and(|(part, _)| part.is_big_endian())
+        self.holder(id).is_some_and(|(part, key)| part.is_swapped(key))
     }
 
     /// The part that a storage lies in, and its key there.
-    fn holder(&self, id: StorageId) -> Option<(&Origin, &str)> {
+    pub(crate) fn holder(&self, id: StorageId) -> Option<(&Origin, &str)> {
         let storage = self.storages().get(id);
         Some((self.origins().get(storage.part() as usize)?, storage.key()))
     }
@@ -116,7 +165,7 @@ impl Checkpoint {
     }
 
     #[cold]
-    fn unread(&self, why: io::Error, part: &Origin, key: &str) -> Error {
+    pub(crate) fn unread(&self, why: io::Error, part: &Origin, key: &str) -> Error {
         self.name(part.locate(Error::from(why).in_member(&part.name(key))))
     }
 }

@@ -136,6 +136,9 @@ impl TensorRef<'_> {
         macro_rules! cast {
             ($number:ty) => {
                 self.for_each_cast::<$number, E>(|numbers| {
+                    if cfg!(target_endian = "little") {
+                        return each(bytemuck::cast_slice(numbers));
+                    }
                     let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
                     each(&Vec::from_iter(bytes))
                 })
@@ -149,6 +152,36 @@ impl TensorRef<'_> {
             DType::BFloat16 => cast!(bf16),
             to => Err(self.fault(Fault::NoCast { from: self.dtype(), to }).into()),
         }
+    }
+
+    /// The elements that [`to_dense`](Self::to_dense) gives, as this type: one of those of
+    /// [`for_each_chunk_as`](Self::for_each_chunk_as).
+    ///
+    /// # Errors
+    /// As [`to_dense`](Self::to_dense), or [`Fault::NoCast`].
+    pub fn to_dense_as(self, dtype: DType) -> Result<Vec<u8>, Error> {
+        let dense = self.to_dense()?;
+        if dtype == self.dtype() {
+            return Ok(dense);
+        }
+        let fault = Fault::NoCast { from: self.dtype(), to: dtype };
+        if !has_numbers(self.dtype()) {
+            return Err(self.fault(fault));
+        }
+        macro_rules! cast {
+            ($number:ty) => {{
+                let mut numbers: Vec<$number> = Vec::new();
+                convert(self.dtype(), &dense, &mut numbers);
+                numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+            }};
+        }
+        Ok(match dtype {
+            DType::Float64 => cast!(f64),
+            DType::Float32 => cast!(f32),
+            DType::Float16 => cast!(f16),
+            DType::BFloat16 => cast!(bf16),
+            _ => return Err(self.fault(fault)),
+        })
     }
 
     fn for_each_cast<T: Real, E: From<Error>>(
@@ -208,6 +241,29 @@ impl TensorRef<'_> {
     }
 }
 
+/// Little-endian elements of another type, cast to floats as [`TensorRef::cast`] does; none where
+/// that is not defined.
+pub(crate) fn bytes(from: DType, bytes: &[u8], to: DType) -> Option<Vec<u8>> {
+    macro_rules! cast {
+        ($number:ty) => {{
+            let mut numbers: Vec<$number> = Vec::new();
+            convert(from, bytes, &mut numbers);
+            numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+        }};
+    }
+    if !has_numbers(from) {
+        return None;
+    }
+    Some(match to {
+        _ if to == from => bytes.to_vec(),
+        DType::Float64 => cast!(f64),
+        DType::Float32 => cast!(f32),
+        DType::Float16 => cast!(f16),
+        DType::BFloat16 => cast!(bf16),
+        _ => return None,
+    })
+}
+
 /// Appends the values of packed bytes, the lowest bits first.
 pub(crate) fn unpack(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
     let each = u32::try_from(dtype.values_per_byte()).unwrap_or(1);
@@ -220,7 +276,7 @@ pub(crate) fn unpack(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Whether elements of a type stand for real numbers by themselves.
-const fn has_numbers(dtype: DType) -> bool {
+pub(super) const fn has_numbers(dtype: DType) -> bool {
     use super::Class;
     match dtype {
         DType::Bool | DType::Float8E8M0Fnu | DType::Float4E2M1FnX2 => true,
@@ -229,7 +285,7 @@ const fn has_numbers(dtype: DType) -> bool {
 }
 
 /// Appends the numbers that little-endian elements stand for.
-fn convert<T: Real>(dtype: DType, bytes: &[u8], out: &mut Vec<T>) {
+pub(super) fn convert<T: Real>(dtype: DType, bytes: &[u8], out: &mut Vec<T>) {
     macro_rules! numbers {
         ($number:ty, $to:expr) => {{
             let (elements, _) = bytes.as_chunks();

@@ -1,5 +1,6 @@
 //! A file that `torch.save` wrote, opened: its object, its storages, its tensors.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -17,14 +18,14 @@ use super::kind::ObjectKind;
 use super::list::{List, Scope};
 use super::module::Class;
 use super::open::{self, Opened};
-use super::origin::Origin;
+use super::origin::{Layout, Origin};
 use super::read::TensorRef;
 use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
 use super::stretch;
 use super::tensor::Tensor;
 use crate::base::{Budget, Exact, FileOffset, FileSource, Limits, ReaderSource, Source};
-use crate::container::Finding;
+use crate::container::{Finding, Recovery};
 use crate::pickle::{Graph, NodeId, Object, Policy};
 
 /// An open checkpoint: a state dict, a whole model, or anything else that `torch.save` takes.
@@ -74,12 +75,14 @@ pub struct Options {
     pub limits: Limits,
     /// Which pickle of a plain file of several, from 0.
     pub stream: usize,
+    /// Whether archives that are cut off or damaged are read as far as they go.
+    pub salvage: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let policy = crate::python::policy::models().clone();
-        Self { policy, limits: Limits::default(), stream: 0 }
+        Self { policy, limits: Limits::default(), stream: 0, salvage: false }
     }
 }
 
@@ -102,6 +105,16 @@ impl Options {
     #[must_use]
     pub const fn stream(mut self, index: usize) -> Self {
         self.stream = index;
+        self
+    }
+
+    /// Reads archives without a usable directory by their members' own headers, and tar archives
+    /// that end early up to there: PyTorch refuses such files. A tensor whose bytes are not all
+    /// there is listed with an error; compare checksums ([`Checkpoint::verify`]) before you trust
+    /// the others.
+    #[must_use]
+    pub const fn salvage(mut self, salvage: bool) -> Self {
+        self.salvage = salvage;
         self
     }
 
@@ -154,7 +167,7 @@ impl Options {
 
 impl Checkpoint {
     /// Opens a file for positioned reads. A folder is opened if it holds a checkpoint of
-    /// `torch.distributed.checkpoint`, or an index of shards (`*.bin.index.json`); so is the index
+    /// `torch.distributed.checkpoint`, or an index of shards (`*.index.json`); so is the index
     /// itself, with the shards beside it.
     ///
     /// # Errors
@@ -213,6 +226,7 @@ impl Checkpoint {
         let storages = Storages::find(
             graph,
             stand_ins,
+            &options.limits,
             |object| opened.part_of(object),
             |part, key| match parts.get(part as usize) {
                 Some(part) => part.nbytes(key),
@@ -237,6 +251,11 @@ impl Checkpoint {
             list: OnceLock::new(),
             last_inflated: Mutex::new(None),
         }
+    }
+
+    /// The same, of the file at this path, which errors name.
+    pub(crate) fn at_path(self, path: PathBuf) -> Self {
+        Self { path: Some(path), ..self }
     }
 
     /// An error about one of its objects, with the file and member the object is in.
@@ -291,20 +310,38 @@ impl Checkpoint {
         &self.findings
     }
 
+    /// What is known of an archive that was opened by [`Options::salvage`] without its directory.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.origins().iter().find_map(|part| part.archive()?.zip.recovery())
+    }
+
+    /// The files it was read from, as far as they are known by path.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let parts = self.origins().iter().filter_map(|part| part.path.as_deref());
+        self.path.as_deref().into_iter().chain(parts)
+    }
+
     /// Objects beside the root, each with what it is called: the constants of a TorchScript
     /// archive, the constants and sample inputs of an exported program.
     pub fn others(&self) -> impl ExactSizeIterator<Item = (&str, Object<'_>)> {
         self.opened.others.iter().map(|(name, id)| (&**name, self.graph().object(*id)))
     }
 
-    /// Bytes of the whole file; of all files where an index names several. Files that are
-    /// opened only when tensors are read do not count.
+    /// Bytes of the whole file; of all files where an index or the `.metadata` of a folder names
+    /// several.
     #[must_use]
     pub fn file_len(&self) -> u64 {
         let mut parts = self.origins().iter();
-        let first = parts.next().map_or(0, |part| part.source.len());
-        let shards = parts.filter(|part| part.path.is_some()).map(|part| part.source.len());
-        shards.fold(first, u64::saturating_add)
+        let Some(first) = parts.next() else { return 0 };
+        let len = first.source.len();
+        if let Layout::Stitched { all, .. } = first.layout {
+            return len.saturating_add(all);
+        }
+        // What is embedded in a shard comes behind it and has its path.
+        let mut seen = HashSet::new();
+        let shards = parts.filter(|part| part.path.as_ref().is_some_and(|path| seen.insert(path)));
+        shards.map(|part| part.source.len()).fold(len, u64::saturating_add)
     }
 
     /// Whether the file's numbers are big-endian. What is read from it is not.

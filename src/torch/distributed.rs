@@ -8,6 +8,7 @@
 //! (`_StorageInfo`, `FileSystemReader.read_data`), `planner_helpers.py`.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::DType;
@@ -52,7 +53,8 @@ pub(crate) fn open(
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
-    let located = |why: Error| why.in_file(&folder.path(".metadata"));
+    let path = folder.path(".metadata");
+    let located = |why: Error| why.in_file(&path);
     let places = Places::read(&metadata.graph, budget).map_err(located)?;
     let entries = entries(&metadata.graph, "state_dict_metadata", budget).map_err(located)?;
     let files = Arc::new(Files::new(folder, options.clone()));
@@ -62,17 +64,20 @@ pub(crate) fn open(
         budget.memory(512)?;
         let name: Box<str> = name.as_str().unwrap_or_default().into();
         let held = if is_a(value, "TensorStorageMetadata") {
-            tensor(&name, value, &places, &files, budget).map(|(tensor, spelled)| {
+            let tensor = tensor(&name, value, &places, &files, budget).map(|(tensor, spelled)| {
                 stitched.insert(name.clone(), tensor);
                 Held::Tensor(spelled)
-            })
+            });
+            tensor.map_err(|fault| located(Error::fault(fault, value.offset())))
         } else {
             let opened = object(&name, &places, &files, options, budget)?;
-            opened.map(|opened| Held::Object(Box::new(opened)))
+            let opened = opened.map(|opened| Held::Object(Box::new(opened)));
+            opened.map_err(|why| located(why.at(value.offset())))
         };
-        found.push((name, held.map_err(|fault| Error::fault(fault, value.offset()))));
+        found.push((name, held));
     }
-    spell(metadata, found, stitched, budget)
+    let all = files.total(places.files());
+    spell(metadata, found, Layout::Stitched { all, tensors: stitched }, budget)
 }
 
 enum Held {
@@ -83,7 +88,7 @@ enum Held {
 fn spell(
     metadata: Opened,
     found: Vec<(Box<str>, Result<Held, Error>)>,
-    stitched: HashMap<Box<str>, Stitched>,
+    stitched: Layout,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
     let mut stand_ins = StandIns::new();
@@ -105,7 +110,7 @@ fn spell(
     }
     let source = metadata.parts.into_iter().next().map(|part| part.source);
     let source = source.unwrap_or_else(|| Arc::new(bytes::Bytes::new()));
-    let mut parts = vec![Origin::new(source, Layout::Stitched(stitched), 0..build.graph().len())];
+    let mut parts = vec![Origin::new(source, stitched, 0..build.graph().len())];
     for (index, opened) in objects {
         let copy = opened.copy_into(&mut build, &mut parts)?;
         if let Some((_, value)) = pairs.get_mut(index) {
@@ -194,6 +199,12 @@ impl Places {
         Ok(places)
     }
 
+    /// The files that hold anything.
+    fn files(&self) -> HashSet<&Arc<str>> {
+        let places = self.chunks.values().chain(self.objects.values());
+        places.filter_map(|place| Some(&place.as_ref().ok()?.0)).collect()
+    }
+
     fn chunk(&self, name: &str, offsets: &[u64]) -> Place {
         let index = (Box::from(name), offsets.to_vec());
         let missing = || Fault::Chunks("the metadata do not say where one of its chunks lies");
@@ -267,21 +278,33 @@ fn object(
     files: &Files,
     options: &Options,
     budget: &mut Budget,
-) -> Result<Result<Opened, Fault>, Error> {
+) -> Result<Result<Opened, Error>, Error> {
     let missing = || Err(Fault::Chunks("the metadata do not say where it lies"));
     let (file, at, len) = match places.objects.get(name).cloned().unwrap_or_else(missing) {
         Ok(place) => place,
-        Err(fault) => return Ok(Err(fault)),
+        Err(fault) => return Ok(Err(Error::fault(fault, None))),
     };
     let end = at.saturating_add(len);
     let opened = files.window(&file, &(at..end)).and_then(|window| {
         let opened = open::source_within(Arc::new(window), options, budget);
-        opened.map_err(|why| why.in_file(&files.path(&file)))
+        let opened = opened.map_err(|why| why.moved(at).in_file(&files.path(&file)))?;
+        Ok(named(opened.moved(at), &files.path(&file)))
     });
     match opened {
         Ok(opened) if opened.parts.len() == 1 && opened.stand_ins.is_empty() => Ok(Ok(opened)),
-        Ok(_) => Ok(Err(Fault::Unsupported("an object of several parts".into()))),
+        Ok(_) => {
+            let several = Fault::Unsupported("an object of several parts".into());
+            Ok(Err(Error::fault(several, None).in_file(&files.path(&file))))
+        }
         Err(why) if why.category() == crate::Category::Forbidden => Err(why),
-        Err(why) => Ok(Err(Fault::Elsewhere(why.to_string().into()))),
+        Err(why) => Ok(Err(why)),
     }
+}
+
+/// What was opened of a file of the folder.
+fn named(mut opened: Opened, path: &Path) -> Opened {
+    for part in &mut opened.parts {
+        part.path = Some(path.into());
+    }
+    opened
 }

@@ -8,14 +8,16 @@
 //! Source: PyTorch 2.15 `torch/storage.py` (`_load_from_bytes`, `__reduce__`).
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::checkpoint::Options;
-use super::error::{Error, Fault};
+use super::error::{Error, Fault, Located};
 use super::open::{self, Opened};
-use crate::base::{Budget, Category, Exceeded};
+use super::origin::Origin;
+use crate::base::{Budget, Category, Exceeded, FileOffset};
 use crate::pickle::{GraphBuilder, NodeId, Object, Value};
 use crate::python::meaning;
 use crate::python::views::View;
@@ -38,7 +40,7 @@ pub(crate) fn resolve(
         }
         // Calls given the same object are given the same file, which is opened once: were it
         // opened for each, few bytes could nest to any number of files.
-        let mut files: Vec<(NodeId, Result<Opened, Fault>)> = Vec::new();
+        let mut files: Vec<(NodeId, Result<Opened, Located>)> = Vec::new();
         let mut calls = Vec::with_capacity(found.len());
         let mut known: HashMap<NodeId, usize> = HashMap::new();
         for id in found {
@@ -47,25 +49,26 @@ pub(crate) fn resolve(
             let file = if let Some(file) = known.get(&given.id()) {
                 *file
             } else {
-                files.push((id, open(given, &opened, options, budget)?));
+                let file = open(given, &opened, options, budget)?;
+                files.push((id, file.map_err(|(why, at)| (why, at.or(object.offset())))));
                 files.len().saturating_sub(1)
             };
             known.insert(given.id(), file);
             calls.push((object.index().unwrap_or_default(), file));
         }
-        let at = |id| opened.graph.object(id).offset();
-        let places: Vec<_> = files.iter().map(|(id, _)| at(*id)).collect();
+        let places: Vec<_> = files.iter().map(|(id, _)| Place::of(*id, &opened)).collect();
         let Opened { container, graph, mut parts, mut stand_ins, others } = opened;
         let root = graph.root().map_or(NodeId::NONE, Object::id);
         let mut build = GraphBuilder::edit(graph, budget);
         let mut roots = Vec::with_capacity(files.len());
-        for ((_, file), at) in files.into_iter().zip(places) {
+        for ((_, file), place) in files.into_iter().zip(places) {
             let root = file.and_then(|file| {
                 let root = file.copy_into(&mut build, &mut parts);
-                root.map_err(|why| Fault::BadStorage(why.to_string().into()))
+                root.map_err(|why| (Fault::BadStorage(why.to_string().into()), place.at))
             });
             if let Some(part) = parts.last_mut().filter(|_| root.is_ok()) {
-                part.pickle = at.map(|at| format!("the bytes that {at} loads").into());
+                part.pickle = place.at.map(|at| format!("the bytes that {at} loads").into());
+                part.path = place.path;
             }
             roots.push(root);
         }
@@ -79,10 +82,25 @@ pub(crate) fn resolve(
     }
     for id in find(&opened, looked_at) {
         let why = Fault::BadStorage(format!("files in files, more than {DEEPEST} deep").into());
-        let index = opened.graph.object(id).index().unwrap_or_default();
-        opened.stand_ins.insert(index, Err(why));
+        let object = opened.graph.object(id);
+        let (index, at) = (object.index().unwrap_or_default(), object.offset());
+        opened.stand_ins.insert(index, Err((why, at)));
     }
     Ok(opened)
+}
+
+/// Where a call stands that loads a file.
+struct Place {
+    at: Option<FileOffset>,
+    path: Option<Arc<Path>>,
+}
+
+impl Place {
+    fn of(call: NodeId, opened: &Opened) -> Self {
+        let object = opened.graph.object(call);
+        let part = opened.parts.get(opened.part_of(object.index().unwrap_or_default()) as usize);
+        Self { at: object.offset(), path: part.and_then(|part| part.path.clone()) }
+    }
 }
 
 /// The calls among the objects from `start` on.
@@ -99,7 +117,8 @@ fn argument(object: Object) -> Option<Object> {
     global.is("torch.storage", "_load_from_bytes").then_some(bytes)
 }
 
-/// Opens the file that bytes are.
+/// Opens the file that bytes are. Offsets in it are made those of the file that holds it, if it
+/// lies there as it is.
 ///
 /// # Errors
 /// What the policy refuses, for it is refused anywhere; all else is a fault of this file.
@@ -108,47 +127,62 @@ fn open(
     outer: &Opened,
     options: &Options,
     budget: &mut Budget,
-) -> Result<Result<Opened, Fault>, Error> {
-    let bytes = match given(argument, outer, budget) {
-        Ok(bytes) => bytes,
-        Err(fault) => return Ok(Err(fault)),
+) -> Result<Result<Opened, Located>, Error> {
+    let (bytes, start) = match given(argument, outer, budget) {
+        Ok(given) => given,
+        Err(fault) => return Ok(Err((fault, argument.offset()))),
     };
-    match open::source_within(Arc::new(bytes), options, budget) {
+    let start = start.unwrap_or(0);
+    let opened = open::source_within(Arc::new(bytes), options, budget);
+    match opened.map(|opened| opened.moved(start)).map_err(|why| why.moved(start)) {
         Ok(opened) if opened.parts.len() == 1 && opened.stand_ins.is_empty() => Ok(Ok(opened)),
-        Ok(_) => Ok(Err(Fault::Unsupported("a file of several parts inside of a pickle".into()))),
+        Ok(_) => {
+            let what = "a file of several parts inside of a pickle";
+            Ok(Err((Fault::Unsupported(what.into()), argument.offset())))
+        }
         Err(why) if why.category() == Category::Forbidden => Err(why),
-        Err(why) => Ok(Err(Fault::BadStorage(format!("embedded in the pickle: {why}").into()))),
+        Err(why) => {
+            let what = format!("embedded in the pickle: {why}");
+            Ok(Err((Fault::BadStorage(what.into()), why.offset())))
+        }
     }
 }
 
-/// The bytes given, without a copy where they lie in what was read.
-fn given(argument: Object, outer: &Opened, budget: &mut Budget) -> Result<Bytes, Fault> {
+/// The bytes given, and where in the file they lie; without a copy where they lie in what was
+/// read.
+fn given(
+    argument: Object,
+    outer: &Opened,
+    budget: &mut Budget,
+) -> Result<(Bytes, Option<u64>), Fault> {
     let over = |why: Exceeded| Fault::BadStorage(why.to_string().into());
-    if let Value::Bytes(bytes) = argument.value() {
-        if let Some(shared) = outer.parts.iter().find_map(|part| share(&part.stream, bytes)) {
+    let plain = match argument.value() {
+        Value::Bytes(bytes) => Some(bytes),
+        // What Python 2 calls `str` are bytes.
+        Value::Text(text) if text.is_python2() => Some(text.as_bytes()),
+        _ => None,
+    };
+    if let Some(bytes) = plain {
+        if let Some(shared) = outer.parts.iter().find_map(|part| share(part, bytes)) {
             return Ok(shared);
         }
         budget.memory(bytes.len() as u64).map_err(over)?;
-        return Ok(Bytes::copy_from_slice(bytes));
+        return Ok((Bytes::copy_from_slice(bytes), None));
     }
     if let Some(View::Bytes(raw)) = meaning::view(argument, budget).map_err(over)? {
         let bytes = raw.to_vec();
         budget.memory(bytes.len() as u64).map_err(over)?;
-        return Ok(bytes.into());
+        return Ok((bytes.into(), None));
     }
-    match argument.value() {
-        // What Python 2 calls `str` are bytes.
-        Value::Text(text) if text.is_python2() => {
-            budget.memory(text.as_bytes().len() as u64).map_err(over)?;
-            Ok(Bytes::copy_from_slice(text.as_bytes()))
-        }
-        _ => Err(Fault::NotA { wanted: "bytes", found: argument.kind() }),
-    }
+    Err(Fault::NotA { wanted: "bytes", found: argument.kind() })
 }
 
-/// A slice of a stream, sharing its memory; none if it lies elsewhere.
-fn share(stream: &Bytes, slice: &[u8]) -> Option<Bytes> {
+/// A slice of what a part was read from, sharing its memory, and where in the file that is; none
+/// if it lies elsewhere.
+fn share(part: &Origin, slice: &[u8]) -> Option<(Bytes, Option<u64>)> {
+    let Origin { stream, at, inflated, .. } = part;
     let start = slice.as_ptr().addr().checked_sub(stream.as_ptr().addr())?;
     let end = start.checked_add(slice.len())?;
-    (end <= stream.len()).then(|| stream.slice(start..end))
+    let place = (!inflated).then(|| at.0.saturating_add(start as u64));
+    (end <= stream.len()).then(|| (stream.slice(start..end), place))
 }

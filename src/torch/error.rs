@@ -19,6 +19,8 @@ struct Inner {
     tensor: Option<Box<str>>,
     member: Option<Box<str>>,
     at: Option<FileOffset>,
+    /// Offsets are those of a member that had to be inflated.
+    inflated: bool,
 }
 
 /// What is wrong, apart from where.
@@ -41,6 +43,8 @@ pub enum Kind {
     Outside(Box<str>),
     /// A part that must be JSON text is not; the text says why.
     Json(Box<str>),
+    /// The header of a safetensors file does not describe the file; the text says why.
+    Safetensors(Box<str>),
     /// The archive's member `byteorder` says neither `little` nor `big`.
     ByteOrder,
     /// A tensor or storage is not described as PyTorch describes one.
@@ -60,6 +64,8 @@ pub enum Kind {
     },
     /// Something else than a module; the text says what.
     NotAModule(&'static str),
+    /// Something else than a mapping from keys or a whole model: its type, as Python prints it.
+    NotAStateDict(String),
     /// Elements asked for as something they are not.
     WrongDType {
         /// What they are.
@@ -67,6 +73,12 @@ pub enum Kind {
         /// What was asked for.
         wanted: &'static str,
     },
+    /// What is to be saved cannot be written; the text says why.
+    Unwritable(Box<str>),
+    /// The pickle of what is to be saved cannot be written.
+    Encode(pickle::EncodeError),
+    /// The system could not write.
+    Write(io::Error),
     /// A limit was met.
     Over(Exceeded),
 }
@@ -164,12 +176,31 @@ pub enum Fault {
         /// What was asked for.
         to: DType,
     },
+    /// A float is none that an integer of that type holds.
+    NoInteger {
+        /// Its place among the elements.
+        at: u64,
+        /// The float.
+        value: Box<str>,
+        /// What was asked for.
+        to: DType,
+    },
 }
+
+/// A fault and where in the file it lies.
+pub(crate) type Located = (Fault, Option<FileOffset>);
 
 impl Error {
     #[cold]
     pub(crate) fn new(kind: Kind) -> Self {
-        Self(Box::new(Inner { kind, path: None, tensor: None, member: None, at: None }))
+        Self(Box::new(Inner {
+            kind,
+            path: None,
+            tensor: None,
+            member: None,
+            at: None,
+            inflated: false,
+        }))
     }
 
     #[cold]
@@ -180,6 +211,28 @@ impl Error {
     pub(crate) fn at(mut self, at: Option<FileOffset>) -> Self {
         self.0.at = self.0.at.or(at);
         self
+    }
+
+    /// An error found in a member that had to be inflated: its offset is one of there.
+    pub(crate) fn in_inflated(mut self) -> Self {
+        self.0.inflated = true;
+        self
+    }
+
+    /// The same error, what it was found in being found to begin so many bytes further on.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        match &mut self.0.kind {
+            Kind::Container(why) => why.move_by(by),
+            _ if self.0.inflated => {}
+            Kind::Pickle(why) => why.move_by(by),
+            _ => self.0.at = self.0.at.map(|at| at.plus(by)),
+        }
+        self
+    }
+
+    /// What is wrong and where, of an object that is listed with it.
+    pub(crate) fn as_fault(&self) -> Located {
+        (Fault::Elsewhere(self.to_string().into()), self.offset())
     }
 
     pub(crate) fn in_file(mut self, path: &Path) -> Self {
@@ -239,28 +292,33 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> Category {
         match self.kind() {
-            Kind::Io(_) => Category::Io,
+            Kind::Io(_) | Kind::Write(_) => Category::Io,
+            Kind::Encode(why) => why.category(),
             Kind::Container(why) => why.category(),
             Kind::Pickle(why) => why.category(),
             Kind::NotACheckpoint(_)
+            | Kind::Unwritable(_)
             | Kind::BadTensor(
                 Fault::Unsupported(_)
                 | Fault::Uninitialized
                 | Fault::NoElements(_)
-                | Fault::NoCast { .. },
+                | Fault::NoCast { .. }
+                | Fault::NoInteger { .. },
             )
             | Kind::WrongDType { .. } => Category::Unsupported,
             Kind::MissingMember
             | Kind::SeveralRoots
             | Kind::Outside(_)
             | Kind::Json(_)
+            | Kind::Safetensors(_)
             | Kind::ByteOrder
             | Kind::BadTensor(_) => Category::Malformed,
             Kind::NoSuchTensor(_)
             | Kind::AmbiguousName(_)
             | Kind::NoSuchKey(_)
             | Kind::NoSuchStream { .. }
-            | Kind::NotAModule(_) => Category::Missing,
+            | Kind::NotAModule(_)
+            | Kind::NotAStateDict(_) => Category::Missing,
             Kind::Over(_) => Category::OverLimit,
         }
     }
@@ -284,7 +342,7 @@ impl From<pickle::BuildError> for Error {
     }
 }
 
-from!(io::Error => Io, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
+from!(io::Error => Io, pickle::EncodeError => Encode, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -338,6 +396,9 @@ impl fmt::Display for Fault {
                 write!(f, "index {value} at place {at} of its {part} is out of range or order")
             }
             Self::NoCast { from, to } => write!(f, "elements of {from} cannot be cast to {to}"),
+            Self::NoInteger { at, value, to } => {
+                write!(f, "its element {at} is {value}, which no {to} holds")
+            }
             Self::ChangedLater => {
                 f.write_str("an argument was changed after the call that used it")
             }
@@ -366,6 +427,7 @@ impl fmt::Display for Kind {
                  made so that others are read: move it there if you trust it"
             ),
             Self::Json(why) => write!(f, "this is no JSON text: {why}"),
+            Self::Safetensors(why) => write!(f, "this is no sound safetensors file: {why}"),
             Self::ByteOrder => f.write_str("the byte order is neither `little` nor `big`"),
             Self::BadTensor(fault) => write!(f, "{fault}"),
             Self::NoSuchTensor(name) => {
@@ -385,9 +447,15 @@ impl fmt::Display for Kind {
             Self::NotAModule(found) => {
                 write!(f, "no module here, but a {found}: `depickle info` says what the file holds")
             }
+            Self::NotAStateDict(found) => {
+                write!(f, "Expected state_dict to be dict-like, got {found}.")
+            }
             Self::WrongDType { is, wanted } => {
                 write!(f, "its elements are {is} and cannot be read as {wanted}")
             }
+            Self::Unwritable(why) => f.write_str(why),
+            Self::Encode(why) => write!(f, "{why}"),
+            Self::Write(why) => write!(f, "cannot be written: {why}"),
             Self::Over(why) => write!(f, "{why}"),
         }
     }
@@ -423,7 +491,8 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind() {
-            Kind::Io(why) => Some(why),
+            Kind::Io(why) | Kind::Write(why) => Some(why),
+            Kind::Encode(why) => Some(why),
             Kind::Container(why) => Some(why),
             Kind::Pickle(why) => Some(why),
             Kind::Over(why) => Some(why),

@@ -81,13 +81,16 @@ impl Folder {
         let mut found = None;
         for entry in fs::read_dir(&self.path)? {
             let Ok(name) = entry?.file_name().into_string() else { continue };
-            if name.ends_with(".bin.index.json") && found.replace(name).is_some() {
+            if INDEXES.iter().any(|end| name.ends_with(end)) && found.replace(name).is_some() {
                 return Err(Error::new(Kind::NotACheckpoint(SEVERAL)));
             }
         }
         Ok(found)
     }
 }
+
+/// In what names of indexes end.
+const INDEXES: &[&str] = &[".bin.index.json", ".safetensors.index.json"];
 
 const SEVERAL: &str = "this folder holds several indexes of shards: name one of them";
 

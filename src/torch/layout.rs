@@ -62,10 +62,18 @@ pub(crate) enum Body {
     /// On a device that only knows sizes.
     Meta,
     Wrapper(Wrapper),
-    /// Elements in row-major order, little-endian, that lie in no storage.
-    Inline(Bytes),
+    /// Little-endian elements that lie in no storage.
+    Inline(Inline),
     /// A plain view that was on another device than its storage was saved from.
     Device(Box<str>),
+}
+
+/// Elements that the pickle itself holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inline {
+    /// What the tensor is a view of, as of a storage.
+    pub bytes: Bytes,
+    pub device: Box<str>,
 }
 
 /// A tensor made of views of storages.

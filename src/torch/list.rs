@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::checkpoint::Checkpoint;
-use super::error::{Error, Fault, Kind};
+use super::error::{Error, Fault, Kind, Located};
 use super::module::{self, Module, Role};
 use super::read::TensorRef;
-use super::rebuild::Located;
 use super::storage::Storages;
 use super::tensor::Tensor;
 use crate::base::Budget;
@@ -178,7 +177,8 @@ struct Path<'graph> {
 }
 
 enum Component<'graph> {
-    Key(Object<'graph>),
+    /// Of a mapping, and its place there.
+    Key(Object<'graph>, usize),
     Index(usize),
     Name(String),
     /// The state of an object: its entries are the object's.
@@ -224,6 +224,10 @@ impl<'graph> Walk<'graph, '_> {
             let name = self.name(path)?;
             return self.add(object, name, parameter.then_some(Role::Parameter), tensor);
         }
+        if let Some(storage) = self.storages.view(object) {
+            let name = self.name(path)?;
+            return self.add(object, name, Some(Role::Storage), storage);
+        }
         let object = self.storages.stand_in(object).unwrap_or(object);
         if let Some(module) = Module::view(object) {
             return self.module(module, path);
@@ -248,7 +252,7 @@ impl<'graph> Walk<'graph, '_> {
         let (mut components, mut next) = (Vec::new(), Some(path));
         while let Some(path) = next.and_then(|path| self.paths.get(path)) {
             match &path.component {
-                Component::Key(key) => components.push(module::name_of(*key)),
+                Component::Key(key, place) => components.push(module::key_name(*key, *place)),
                 Component::Index(index) => components.push(index.to_string().into()),
                 Component::Name(name) => components.push(name.as_str().into()),
                 Component::State => {}
@@ -313,8 +317,8 @@ impl<'graph> Walk<'graph, '_> {
         let recipe = object.as_recipe();
         // Pairs that a call is given are what it is given.
         let given = !pairs.is_empty() && recipe.is_some_and(|it| it.set_items().next().is_none());
-        for (key, child) in pairs {
-            self.child(child, path, Component::Key(key))?;
+        for (place, (key, child)) in pairs.into_iter().enumerate() {
+            self.child(child, path, Component::Key(key, place))?;
         }
         let args = recipe.filter(|_| !given).and_then(|recipe| recipe.args().as_tuple());
         let items = object.items().or(args);
@@ -414,13 +418,15 @@ fn step_into<'graph, 'path>(
             offer(&name, child);
         }
     }
-    for (key, child) in mapping::pairs(object, budget)?.unwrap_or_default() {
-        offer(&module::name_of(key), child);
+    let pairs = mapping::pairs(object, budget)?.unwrap_or_default();
+    for (place, (key, child)) in pairs.into_iter().enumerate() {
+        offer(&module::key_name(key, place), child);
     }
     let recipe = object.as_recipe();
     if let Some(state) = recipe.and_then(Recipe::state) {
-        for (key, child) in mapping::pairs(state, budget)?.unwrap_or_default() {
-            offer(&module::name_of(key), child);
+        let pairs = mapping::pairs(state, budget)?.unwrap_or_default();
+        for (place, (key, child)) in pairs.into_iter().enumerate() {
+            offer(&module::key_name(key, place), child);
         }
     }
     let items = object.items().or_else(|| recipe?.args().as_tuple());

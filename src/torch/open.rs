@@ -13,7 +13,9 @@ use super::origin::{Layout, Names, Origin};
 use super::sniff::{self, Container};
 use super::storage::StandIns;
 use super::stretch::Stretch;
-use super::{distributed, embedded, export, legacy, package, script, sharded, tarball};
+use super::{
+    distributed, embedded, export, legacy, package, safetensors, script, sharded, tarball,
+};
 use crate::base::{Budget, Category, FileOffset, Source};
 use crate::container::{self, Method};
 use crate::pickle::{self, BuildError, Graph, GraphBuilder, NodeId};
@@ -35,6 +37,18 @@ impl Opened {
     pub(crate) fn single(container: Container, graph: Graph, part: Origin) -> Self {
         let parts = vec![part];
         Self { container, graph, parts, stand_ins: StandIns::new(), others: Vec::new() }
+    }
+
+    /// What was opened as a file of its own, and lies in another from this byte on. Is of one part.
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        for part in &mut self.parts {
+            part.start = part.start.saturating_add(by);
+            if !part.inflated {
+                (part.at, part.end) = (part.at.plus(by), part.end.plus(by));
+                self.graph = self.graph.moved(by);
+            }
+        }
+        self
     }
 
     /// The part that an object is of, by the object's index.
@@ -83,7 +97,7 @@ pub(crate) fn by_path(
     }
     let file = open(path)?;
     // Both are looked into for what makes them an index; most files are neither.
-    if sniff::is_json(&*file)? {
+    if sniff::is_json(&*file)? && !safetensors::starts_here(&*file)? {
         let folder = Folder::new(path.parent().unwrap_or(Path::new("")), open)?;
         let opened = sharded::open(&file, &folder, options, &mut budget)?;
         return finish(opened, options, &mut budget);
@@ -112,7 +126,8 @@ fn in_folder(folder: Folder, options: &Options, budget: &mut Budget) -> Result<O
 }
 
 const FOLDER: &str = "this is a folder that holds neither the `.metadata` of a distributed \
-    checkpoint nor one index of shards (`*.bin.index.json`): name a file in it";
+    checkpoint nor one index of shards (`*.bin.index.json`, `*.safetensors.index.json`): name a file \
+    in it";
 
 /// Opens one file, but for what is embedded in its pickle.
 pub(crate) fn source(
@@ -128,6 +143,10 @@ pub(crate) fn source(
     if container::starts_as_tar(&*source)? {
         only_pickle(options.stream)?;
         return tarball::open(source, options, budget);
+    }
+    if safetensors::starts_here(&*source)? {
+        only_pickle(options.stream)?;
+        return safetensors::open(source, options, budget);
     }
     let other = sniff::name_other(&*source)?;
     if let Some(what) = other.filter(|what| *what != sniff::TEXT) {
@@ -166,11 +185,11 @@ fn plain(
         (Err(why), _) => return Err(why.into()),
     };
     let mut part = Origin::new(source, Layout::Nothing, 0..outcome.graph.len());
-    (part.stream, part.end) = (stream, at.plus(end));
+    (part.stream, part.at, part.end) = (stream, at, at.plus(end));
     Ok(Opened::single(Container::Pickle, outcome.graph, part))
 }
 
-/// Puts the pickles that follow a plain one beside it.
+/// Puts the pickles that follow a plain one beside it, counted from 0 as [`Options::stream`] does.
 fn with_following(opened: Opened, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
     let (Container::Pickle, 0, [part]) = (opened.container, options.stream, &opened.parts[..])
     else {
@@ -183,7 +202,7 @@ fn with_following(opened: Opened, options: &Options, budget: &mut Budget) -> Res
     let root = opened.root();
     let Opened { container, graph, mut parts, stand_ins, mut others } = opened;
     let mut build = GraphBuilder::edit(graph, budget);
-    for (number, opened) in (2..).zip(more) {
+    for (number, opened) in (1..).zip(more) {
         let copy = opened.copy_into(&mut build, &mut parts)?;
         others.push((format!("pickle{number}").into(), copy));
     }
@@ -218,7 +237,7 @@ fn following(
             Err(_) => return Ok(found),
         }
         let mut part = Origin::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
-        part.pickle = Some(format!("pickle {}", found.len().saturating_add(2)).into());
+        part.pickle = Some(format!("pickle {}", found.len().saturating_add(1)).into());
         budget.memory(512)?;
         found.push(Opened::single(Container::Pickle, outcome.graph, part));
     }
@@ -245,7 +264,8 @@ pub(crate) fn source_within(
 }
 
 fn zip(source: &Arc<dyn Source>, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
-    let archive = Arc::new(Archive::open(&**source, budget)?);
+    let open = if options.salvage { Archive::salvage } else { Archive::open };
+    let archive = Arc::new(open(&**source, budget)?);
     match archive.container {
         Container::Package => package::open(source, &archive, options, budget),
         Container::Export => export::open(source, &archive, options, budget),
@@ -273,11 +293,15 @@ pub(crate) fn member(
         _ => FileOffset(0),
     };
     let outcome = pickle::run(stream.clone(), base, &options.policy, budget);
-    outcome.end.map_err(|why| Error::from(why).in_member(&full))?;
+    let inflated = member.method() != Method::Stored;
+    outcome.end.map_err(|why| {
+        let why = Error::from(why).in_member(&full);
+        if inflated { why.in_inflated() } else { why }
+    })?;
     let layout = Layout::Zip { archive: Arc::clone(archive), names };
     let mut part = Origin::new(Arc::clone(source), layout, 0..outcome.graph.len());
-    part.pickle = Some(full.into());
-    part.stream = stream;
+    (part.pickle, part.inflated) = (Some(full.into()), inflated);
+    (part.stream, part.at) = (stream, base);
     Ok(Opened::single(archive.container, outcome.graph, part))
 }
 

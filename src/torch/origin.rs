@@ -3,7 +3,7 @@
 //! Most checkpoints have one part. Those of several files, of several pickles in one archive,
 //! and those with files embedded in their pickle have more; keys of storages are a part's own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::archive::Archive;
-use super::error::{Error, Fault};
+use super::error::{Error, Fault, Kind};
 use super::stitched::Stitched;
 use crate::base::{FileOffset, Source};
 use crate::container::{Extent, Member, Method};
@@ -29,6 +29,12 @@ pub(crate) struct Origin {
     pub layout: Layout,
     /// What the pickle was read from, if bytes in it are to be shared.
     pub stream: Bytes,
+    /// Where in the file that begins.
+    pub at: FileOffset,
+    /// Where in the file the source begins: elsewhere than at 0 if it is only a part of it.
+    pub start: u64,
+    /// Whether the pickle's offsets are those of a member that had to be inflated.
+    pub inflated: bool,
     /// Where a plain pickle ends.
     pub end: FileOffset,
 }
@@ -41,7 +47,11 @@ pub(crate) enum Layout {
     /// Runs of bytes.
     Runs(Runs),
     /// Put together from chunks.
-    Stitched(HashMap<Box<str>, Stitched>),
+    Stitched {
+        /// Bytes of all files that hold chunks or objects, as far as they are there.
+        all: u64,
+        tensors: HashMap<Box<str>, Stitched>,
+    },
     /// There are none.
     Nothing,
 }
@@ -51,6 +61,8 @@ pub(crate) enum Layout {
 pub(crate) struct Runs {
     /// By key; shorter than claimed if the file ends before.
     pub places: HashMap<Box<str>, Extent>,
+    /// Those whose numbers are big-endian.
+    pub big_endian: HashSet<Box<str>>,
     /// Why all others cannot be found, if there is more to it than that the file lacks them.
     pub others: Option<Fault>,
 }
@@ -83,6 +95,9 @@ impl Origin {
             objects,
             layout,
             stream: Bytes::new(),
+            at: FileOffset(0),
+            start: 0,
+            inflated: false,
             end: FileOffset(0),
         }
     }
@@ -95,7 +110,18 @@ impl Origin {
     }
 
     pub(crate) fn is_big_endian(&self) -> bool {
-        self.archive().is_some_and(|archive| archive.big_endian)
+        match &self.layout {
+            Layout::Runs(runs) => !runs.big_endian.is_empty(),
+            _ => self.archive().is_some_and(|archive| archive.big_endian),
+        }
+    }
+
+    /// Whether the numbers in the storage of a key are big-endian.
+    pub(crate) fn is_swapped(&self, key: &str) -> bool {
+        match &self.layout {
+            Layout::Runs(runs) => runs.big_endian.contains(key),
+            _ => self.is_big_endian(),
+        }
     }
 
     /// How many bytes there are under a key.
@@ -106,7 +132,7 @@ impl Origin {
                 Err(why) => return Err(Fault::BadStorage(why.to_string().into())),
             },
             Layout::Runs(runs) => runs.places.get(key).map(|run| run.len),
-            Layout::Stitched(all) => all.get(key).map(Stitched::nbytes),
+            Layout::Stitched { tensors, .. } => tensors.get(key).map(Stitched::nbytes),
             Layout::Nothing => None,
         };
         found.ok_or_else(|| self.missing(key))
@@ -129,7 +155,7 @@ impl Origin {
                 member => member.map(Place::Deflated),
             },
             Layout::Runs(runs) => runs.places.get(key).map(|run| Place::File(run.at)),
-            Layout::Stitched(all) => all.get(key).map(Place::Stitched),
+            Layout::Stitched { tensors, .. } => tensors.get(key).map(Place::Stitched),
             Layout::Nothing => None,
         };
         found.ok_or_else(|| Error::fault(self.missing(key), None))
@@ -145,6 +171,11 @@ impl Origin {
 
     /// An error with the file and member that the part's pickle is in.
     pub(crate) fn locate(&self, why: Error) -> Error {
+        // Offsets of objects are the file's already.
+        let why = match why.kind() {
+            Kind::Container(_) => why.moved(self.start),
+            _ => why,
+        };
         let why = match &self.pickle {
             Some(member) => why.in_member(member),
             None => why,

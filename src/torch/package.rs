@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::checkpoint::Options;
-use super::error::{Error, Fault};
+use super::error::Error;
 use super::open::{self, Opened};
 use super::origin::Names;
 use super::sniff::Container;
@@ -70,7 +70,7 @@ pub(crate) fn unreadable(
     let text = build.text("unreadable")?;
     let object = build.persistent(text)?;
     let index = build.object(object).index().unwrap_or_default();
-    stand_ins.insert(index, Err(Fault::Elsewhere(why.to_string().into())));
+    stand_ins.insert(index, Err(why.as_fault()));
     Ok(object)
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ pub struct TensorRef<'file> {
 pub(crate) const CHUNK: usize = 1 << 20;
 
 /// What was read of a view whose elements do not lie in order: bytes, and the view of these.
-type Region = (Strided, Bytes);
+pub(super) type Region = (Strided, Bytes);
 
 impl<'file> TensorRef<'file> {
     pub(crate) const fn new(
@@ -104,13 +105,33 @@ impl<'file> TensorRef<'file> {
     /// lie in the file like that, or the file is not mapped or in memory.
     #[must_use]
     pub fn as_bytes(self) -> Option<&'file [u8]> {
+        if let Some(bytes) = self.tensor.inline() {
+            let (start, len) = (usize::try_from(self.start()), usize::try_from(self.nbytes()));
+            let (start, len) = start.ok().zip(len.ok()).filter(|_| self.is_contiguous())?;
+            return bytes.get(start..start.checked_add(len)?);
+        }
         self.is_plain().then(|| self.checkpoint.lend(self.on(), self.start(), self.nbytes()))?
     }
 
-    /// Whether its elements are in the file as they are to be read.
+    /// Elements of its storage from its first to its last, without a copy: all that its strides
+    /// lead to. None as for [`as_slice`](Self::as_slice), but that the view may be any.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn touched<T: Element>(self) -> Option<&'file [T]> {
+        let foreign = cfg!(target_endian = "big") && size_of::<T>() > 1;
+        if !T::reads(self.dtype()) || foreign || !self.is_stored_as_read() || self.is_packed() {
+            return None;
+        }
+        let len = self.end().saturating_sub(self.start());
+        bytemuck::try_cast_slice(self.checkpoint.lend(self.on(), self.start(), len)?).ok()
+    }
+
+    /// Whether its elements are in the file as they are to be read, in a row.
     fn is_plain(self) -> bool {
+        self.is_stored_as_read() && self.is_contiguous()
+    }
+
+    fn is_stored_as_read(self) -> bool {
         self.storage().is_some()
-            && self.is_contiguous()
             && !self.is_lazy()
             && !self.is_swapped()
             && has_elements(self.layout())
@@ -196,7 +217,8 @@ impl<'file> TensorRef<'file> {
     }
 
     /// Hands its elements over in row-major order, little-endian, in pieces of whole
-    /// elements and at most 1 MiB, so that no tensor is too large.
+    /// elements, so that no tensor is too large: at most 1 MiB each, or 16 MiB of views whose
+    /// elements lie out of order.
     ///
     /// # Errors
     /// Names the tensor: the file cannot be read, or what `each` returns.
@@ -206,6 +228,9 @@ impl<'file> TensorRef<'file> {
     ) -> Result<(), E> {
         if let Some(bytes) = self.as_bytes() {
             return bytes.chunks(CHUNK).try_for_each(each);
+        }
+        if self.storage().is_some() && has_elements(self.layout()) && self.is_scattered() {
+            return self.for_each_block(each);
         }
         let region = self.region()?;
         let mut buffer = vec![0; CHUNK.min(usize::try_from(self.nbytes()).unwrap_or(CHUNK))];
@@ -238,6 +263,11 @@ impl<'file> TensorRef<'file> {
         Ok(out)
     }
 
+    /// Fills `into`, of whole elements, with its elements from `first` on.
+    pub(crate) fn read_range(self, first: u64, into: &mut [u8]) -> Result<(), Error> {
+        self.fill(first, into)
+    }
+
     fn reads<T: Element>(self) -> Result<(), Error> {
         if T::reads(self.dtype()) {
             return Ok(());
@@ -259,7 +289,7 @@ impl<'file> TensorRef<'file> {
     }
 
     /// The bytes that it touches, unless its elements can be read in order.
-    fn region(self) -> Result<Option<Region>, Error> {
+    pub(super) fn region(self) -> Result<Option<Region>, Error> {
         let none = self.storage().is_none() && self.inline().is_none();
         if none || !has_elements(self.layout()) {
             return Err(self.fault(Fault::NoElements(self.layout())));
@@ -267,10 +297,16 @@ impl<'file> TensorRef<'file> {
         if self.is_contiguous() {
             return Ok(None);
         }
-        let (start, len) = (self.start(), self.end().saturating_sub(self.start()));
+        let (start, len) = self.tensor.extent();
         let overflow = || self.fault(Fault::Overflow);
         let view = Strided::new(self.dtype().width(), 0, self.shape(), self.stride());
         let view = view.ok_or_else(overflow)?;
+        if let Some(bytes) = self.inline() {
+            let (start, end) = (usize::try_from(start), usize::try_from(self.end()));
+            let range = start.ok().zip(end.ok()).filter(|(_, end)| *end <= bytes.len());
+            let (start, end) = range.ok_or_else(overflow)?;
+            return Ok(Some((view, bytes.slice(start..end))));
+        }
         let pieces = Pieces::of(&view).ok_or_else(overflow)?;
         // A view may name the same bytes often: never more than lie between first and last.
         let touched = pieces.count().saturating_mul(pieces.len) as u64;
@@ -285,12 +321,17 @@ impl<'file> TensorRef<'file> {
         Ok(Some((pieces.view, bytes.into())))
     }
 
-    fn fill_from(self, region: Option<&Region>, first: u64, out: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn fill_from(
+        self,
+        region: Option<&Region>,
+        first: u64,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
         if let Some((view, bytes)) = region {
             let first = usize::try_from(first).map_err(|_| self.fault(Fault::Overflow))?;
             view.copy(bytes, first, out);
         } else if let Some(bytes) = self.inline() {
-            let start = first.saturating_mul(self.dtype().width());
+            let start = self.start().saturating_add(first.saturating_mul(self.dtype().width()));
             let start = usize::try_from(start).unwrap_or(usize::MAX);
             let found = bytes.get(start..start.saturating_add(out.len()));
             out.copy_from_slice(found.ok_or_else(|| self.fault(Fault::Overflow))?);
@@ -307,19 +348,22 @@ impl<'file> TensorRef<'file> {
 
     /// Byte of its storage where its first element begins.
     fn start(self) -> u64 {
-        self.storage_offset().saturating_mul(self.dtype().width())
+        self.tensor.extent().0
     }
 
-    /// Byte of its storage behind its last element. Cannot overflow: the view was proven.
-    fn end(self) -> u64 {
-        let dimensions = self.shape().iter().zip(self.stride());
-        let last = dimensions.fold(self.storage_offset(), |last, (&size, &stride)| {
-            last.saturating_add(size.saturating_sub(1).saturating_mul(stride))
-        });
-        match self.numel() {
-            0 => self.start(),
-            _ => last.saturating_add(1).saturating_mul(self.dtype().width()),
+    /// From the first to the last of the bytes it touches.
+    pub(crate) fn span(self) -> u64 {
+        self.tensor.extent().1
+    }
+
+    /// The file in which its elements lie as they are to be read, and where they begin there; none
+    /// if they are compressed, lie out of order or in memory, or change when read.
+    #[must_use]
+    pub fn in_file(self) -> Option<(&'file File, u64)> {
+        if !self.is_plain() {
+            return None;
         }
+        self.checkpoint.place_in_file(self.on(), self.start())
     }
 
     fn is_swapped(self) -> bool {
@@ -413,6 +457,7 @@ impl Checkpoint {
             (_, Some(Body::Meta)) => "meta",
             (_, Some(Body::Wrapper(wrapper))) => &wrapper.device,
             (_, Some(Body::Device(device))) => device,
+            (_, Some(Body::Inline(inline))) => &inline.device,
             (Some(storage), _) => self.storages().get(storage).device(),
             (None, Some(Body::Split(split))) => {
                 let storage = split.parts.last().and_then(|(_, part)| part.storage());

@@ -2,13 +2,13 @@
 //!
 //! Source: PyTorch 2.15 `torch/_utils.py`, `torch/_tensor.py` (`_rebuild_from_type_v2`).
 
-use super::error::Fault;
-use super::layout::{Body, Wrapper};
+use super::arrays::Array;
+use super::error::{Fault, Located};
+use super::layout::{Body, Inline, Wrapper};
 use super::quantized::Quantizer;
 use super::storage::{Storages, Typed};
 use super::tensor::{Geometry, Tensor};
 use super::{DType, nested, sparse};
-use crate::base::FileOffset;
 use crate::pickle::{Dict, Global, Items, NodeId, Object, Recipe, Value};
 
 /// A function that makes tensors.
@@ -114,14 +114,15 @@ impl Tensor {
     pub(crate) fn view(object: Object, storages: &Storages) -> Option<Result<Self, Located>> {
         match storages.stand_in(object) {
             Ok(object) => Some(Call::of(object)?.carry_out(storages, false)),
-            Err(fault) => Some(Err((fault, object.offset()))),
+            Err((fault, at)) => Some(Err((fault, at.or(object.offset())))),
         }
     }
 
     /// The strided tensor that `object` must be, since it is a part of another.
     pub(crate) fn plain(object: Object, storages: &Storages) -> Result<Self, Fault> {
         let not = Fault::NotA { wanted: "a tensor", found: object.kind() };
-        let call = Call::of(storages.stand_in(object)?).ok_or(not)?;
+        let object = storages.stand_in(object).map_err(|(fault, _)| fault)?;
+        let call = Call::of(object).ok_or(not)?;
         call.carry_out(storages, true).map_err(|(fault, _)| fault)
     }
 
@@ -146,8 +147,20 @@ impl Tensor {
     }
 }
 
-/// A fault and where in the file it lies.
-pub(crate) type Located = (Fault, Option<FileOffset>);
+/// Whether a function makes a tensor of an array of numpy.
+pub(crate) fn takes_array(global: Global) -> bool {
+    Function::named(global) == Some(Function::FromNumpy)
+}
+
+/// The array that a call makes a tensor of, and that tensor's dtype; none of other objects.
+pub(crate) fn array_of(object: Object<'_>) -> Option<(Object<'_>, DType)> {
+    let mut call = Call::of(object)?;
+    if call.function == Function::FromType {
+        (call, _) = from_type(call.args.as_tuple()?, call.from).ok()?;
+    }
+    let args = call.args.as_tuple().filter(|_| call.function == Function::FromNumpy)?;
+    Some((args.get(0)?, dtype_of(args.get(1)?).ok()?))
+}
 
 /// A function with its arguments, and the call that speaks of them.
 #[derive(Clone, Copy)]
@@ -192,7 +205,7 @@ impl<'graph> Call<'graph> {
             };
             let (inner, flags) = inner.map_err(located)?;
             outer = outer.or(flags);
-            let inner = storages.stand_in(inner).map_err(located)?;
+            let inner = storages.stand_in(inner).map_err(|(fault, at)| (fault, at.or(here)))?;
             call = Self::within(inner).map_err(located)?;
         }
         Err((Fault::Unsupported("a tensor wrapped so often".into()), self.from.offset()))
@@ -315,7 +328,7 @@ impl<'graph> View<'graph, '_> {
             Function::Tensor | Function::TensorV2 | Function::TensorV3 | Function::Old => {
                 self.strided()?
             }
-            Function::FromNumpy => return Err(self.array()),
+            Function::FromNumpy => self.array()?,
             Function::Uninitialized => return Err(Fault::Uninitialized),
             _ if plain => return Err(Fault::Arguments("a part of a tensor is a strided tensor")),
             _ => self.compound()?,
@@ -347,10 +360,20 @@ impl<'graph> View<'graph, '_> {
         }
     }
 
-    /// Where an array of numpy becomes a tensor, once arrays can be read.
-    fn array(&self) -> Fault {
-        let device = self.arg(2).and_then(device_name).unwrap_or_else(|_| "another device".into());
-        Fault::Unsupported(format!("a tensor for {device} made of a numpy array").into())
+    /// An array of numpy, which was made of the tensor when it was saved.
+    fn array(&self) -> Result<Tensor, Fault> {
+        let Some([array, dtype, device, grad]) = self.args.array() else {
+            return Err(Fault::Arguments("a tensor made of an array takes 4 arguments"));
+        };
+        let (dtype, device) = (dtype_of(dtype)?, device_name(device)?);
+        // Only arrays are found.
+        let not = Fault::NotA { wanted: "an array of numpy", found: array.kind() };
+        let Array { dtype, shape, bytes } =
+            self.storages.array(array, dtype).ok_or(not)?.clone()?;
+        let inline = Inline { bytes, device };
+        let mut tensor = Tensor::of_bytes(dtype, shape, inline, self.call.from.id())?;
+        tensor.requires_grad = boolean(grad)?;
+        Ok(tensor)
     }
 
     fn strided(&self) -> Result<Tensor, Fault> {
@@ -479,7 +502,7 @@ pub(crate) fn sizes(object: Object, from: Object) -> Result<Vec<u64>, Fault> {
         return Err(Fault::NotA { wanted: "a tuple of sizes", found: object.kind() });
     };
     // Python would have used the list as it was then.
-    if object.changed() > from.offset() {
+    if from.offset().is_some_and(|at| object.changed() > Some(at)) {
         return Err(Fault::ChangedLater);
     }
     items.iter().map(unsigned).collect()

@@ -1,5 +1,5 @@
 //! Several files under one index: `{"weight_map": {"name": "file", …}}`, as Hugging Face writes
-//! beside `pytorch_model-00001-of-00002.bin`.
+//! beside `pytorch_model-00001-of-00002.bin` and `model-00001-of-00002.safetensors`.
 //!
 //! The root is a dict in the order of the index. A shard that is missing or cannot be read costs
 //! its own tensors.

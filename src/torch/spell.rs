@@ -80,6 +80,24 @@ impl Spelled {
     }
 }
 
+impl Spelled {
+    /// A tensor of a type that PyTorch has none for, in row-major order: looking at it says so.
+    pub(crate) fn unknown(
+        storage: &SpelledStorage,
+        dtype: &str,
+        shape: &[u64],
+        build: &mut GraphBuilder,
+    ) -> Result<NodeId, BuildError> {
+        let storage = storage.build(build)?;
+        let (shape, grad) = (counts(build, shape)?, build.bool(false));
+        let (offset, hooks) = (count(build, 0)?, hooks(build)?);
+        let dtype = build.global("torch", dtype)?;
+        let args = build.tuple(&[storage, offset, shape, shape, grad, hooks, dtype])?;
+        let function = build.global("torch._utils", "_rebuild_tensor_v3")?;
+        build.call(function, args)
+    }
+}
+
 fn hooks(build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
     let (class, args) = (build.global("collections", "OrderedDict")?, build.tuple(&[])?);
     build.call(class, args)

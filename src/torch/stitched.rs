@@ -289,12 +289,13 @@ impl Opened {
     fn whole(&self, stitched: &Stitched, chunk: &Chunk) -> Result<TensorRef<'_>, Error> {
         let list = self.checkpoint.tensors()?;
         let [entry] = list.entries() else {
-            return Err(Error::fault(Fault::Chunks("one of its chunks is no tensor"), None));
+            let fault = Fault::Chunks("one of its chunks is no tensor");
+            return Err(self.checkpoint.name(Error::fault(fault, None)));
         };
         let tensor = entry.on(&self.checkpoint)?;
         if tensor.dtype() != stitched.dtype || tensor.shape() != chunk.sizes {
             let why = "one of its chunks has another dtype or shape than the checkpoint says";
-            return Err(Error::fault(Fault::Chunks(why), None));
+            return Err(self.checkpoint.name(Error::fault(Fault::Chunks(why), None)));
         }
         Ok(tensor)
     }
@@ -321,19 +322,27 @@ impl Files {
 
     /// Whether a file has bytes up to there.
     pub(crate) fn has(&self, file: &Arc<str>, end: u64) -> Result<(), Fault> {
-        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
-        let len = if let Some(known) = lengths.get(file) {
-            known.clone()
-        } else {
-            let len = self.source(file).map(|source| source.len());
-            let len = len.map_err(|why| Fault::Elsewhere(why.to_string().into()));
-            lengths.insert(Arc::clone(file), len.clone());
-            len
-        };
-        if end > len? {
+        if end > self.length(file)? {
             return Err(Fault::Chunks("one of its chunks lies behind the end of its file"));
         }
         Ok(())
+    }
+
+    /// Bytes of these files; of those that cannot be opened none.
+    pub(crate) fn total<'name>(&self, files: impl IntoIterator<Item = &'name Arc<str>>) -> u64 {
+        let lengths = files.into_iter().filter_map(|file| self.length(file).ok());
+        lengths.fold(0, u64::saturating_add)
+    }
+
+    fn length(&self, file: &Arc<str>) -> Result<u64, Fault> {
+        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lengths.get(file) {
+            return known.clone();
+        }
+        let len = self.source(file).map(|source| source.len());
+        let len = len.map_err(|why| Fault::Elsewhere(why.to_string().into()));
+        lengths.insert(Arc::clone(file), len.clone());
+        len
     }
 
     /// The path of a file in the folder.
@@ -363,8 +372,10 @@ impl Files {
         let file = Arc::new(self.window(&chunk.file, &chunk.bytes)?);
         let mut budget = Budget::new(self.options.limits.clone());
         let opened = open::source_within(file, &self.options, &mut budget);
-        let opened = opened.map_err(|why| why.in_file(&self.folder.path(&chunk.file)))?;
-        let opened = Arc::new(Opened { checkpoint: Checkpoint::new(opened, &self.options) });
+        let (path, at) = (self.folder.path(&chunk.file), chunk.bytes.start);
+        let opened = opened.map_err(|why| why.moved(at).in_file(&path))?.moved(at);
+        let checkpoint = Checkpoint::new(opened, &self.options).at_path(path);
+        let opened = Arc::new(Opened { checkpoint });
         if chunks.len() >= KEPT {
             chunks.clear();
         }

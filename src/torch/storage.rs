@@ -6,7 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::DType;
-use super::error::Fault;
+use super::arrays::{Array, Arrays};
+use super::error::{Fault, Located};
+use super::tensor::Tensor;
+use crate::base::Limits;
 use crate::pickle::{Graph, Items, NodeId, Object, Value};
 
 /// Names a storage of one checkpoint.
@@ -76,6 +79,8 @@ pub struct Storages {
     all: Vec<Storage>,
     /// By part, then by key.
     by_key: Vec<HashMap<Box<str>, StorageId>>,
+    /// What tensors without storages are made of.
+    arrays: Arrays,
     /// What objects stand for that are made in a way of their container.
     stand_ins: StandIns,
     /// What each persistent object stands for.
@@ -86,7 +91,7 @@ pub struct Storages {
 
 /// By index of an object: the object of the same graph that says the same in the usual way, or
 /// why there is none.
-pub(crate) type StandIns = HashMap<usize, Result<NodeId, Fault>>;
+pub(crate) type StandIns = HashMap<usize, Result<NodeId, Located>>;
 
 /// Stand-ins followed at most: more than files can be embedded in each other.
 const DEEPEST: usize = 16;
@@ -97,11 +102,13 @@ impl Storages {
     pub(crate) fn find(
         graph: &Graph,
         stand_ins: StandIns,
+        limits: &Limits,
         part: impl Fn(usize) -> u32,
         nbytes: impl Fn(u32, &str) -> Result<u64, Fault>,
     ) -> Self {
         let by_object = vec![u32::MAX; graph.len()];
-        let mut found = Self { stand_ins, by_object, ..Self::default() };
+        let arrays = Arrays::find(graph, limits);
+        let mut found = Self { arrays, stand_ins, by_object, ..Self::default() };
         for object in graph.objects() {
             let Value::Persistent(id) = object.value() else { continue };
             if let Some(claim) = Claim::of(id) {
@@ -115,7 +122,10 @@ impl Storages {
 
     /// The object that says what `object` is in the usual way: itself, but in containers that
     /// have a way of their own.
-    pub(crate) fn stand_in<'graph>(&self, object: Object<'graph>) -> Result<Object<'graph>, Fault> {
+    pub(crate) fn stand_in<'graph>(
+        &self,
+        object: Object<'graph>,
+    ) -> Result<Object<'graph>, Located> {
         let mut object = object;
         for _ in 0..=DEEPEST {
             if self.stand_ins.is_empty() {
@@ -128,7 +138,7 @@ impl Storages {
                 None => return Ok(object),
             }
         }
-        Err(Fault::BadStorage("it stands in for itself".into()))
+        Err((Fault::BadStorage("it stands in for itself".into()), object.offset()))
     }
 
     /// The storage that holds the bytes of another one, and where in it a byte of that is.
@@ -149,6 +159,21 @@ impl Storages {
             }
         }
         widths
+    }
+
+    /// Every storage that `graph` mentions: its key and the bytes that it claims, in the order of
+    /// the stream; the first of several claims counts.
+    pub(crate) fn claimed(graph: &Graph) -> Vec<(Box<str>, u64)> {
+        let mut seen = HashSet::new();
+        let claims = graph.objects().filter_map(|object| match object.value() {
+            Value::Persistent(id) => Claim::of(id)?.ok(),
+            _ => None,
+        });
+        let bytes = |claim: &Claim| claim.numel.saturating_mul(claim.dtype.map_or(1, DType::width));
+        claims
+            .filter(|claim| seen.insert(claim.key.clone()))
+            .map(|claim| (claim.key.clone(), bytes(&claim)))
+            .collect()
     }
 
     /// Keys of the untyped storages that `graph` mentions.
@@ -225,10 +250,26 @@ impl Storages {
     pub(crate) fn of(&self, object: Object) -> Option<Result<Typed, Fault>> {
         let object = match self.stand_in(object) {
             Ok(object) => object,
-            Err(why) => return Some(Err(why)),
+            Err((why, _)) => return Some(Err(why)),
         };
         let mention = *self.by_object.get(object.index()?)?;
         self.mentions.get(mention as usize).cloned()
+    }
+
+    /// What an array of numpy is as a tensor of that dtype; none if no tensor is made of it.
+    pub(crate) fn array(&self, array: Object, dtype: DType) -> Option<&Result<Array, Fault>> {
+        self.arrays.get(array, dtype)
+    }
+
+    /// A storage that is no part of a tensor, as a tensor of one dimension: of its class's dtype,
+    /// or of bytes. None of other objects.
+    pub(crate) fn view(&self, object: Object) -> Option<Result<Tensor, Located>> {
+        let located = |fault| (fault, object.offset());
+        let view = self.of(object)?.and_then(|Typed { id, dtype }| {
+            let dtype = dtype.unwrap_or(DType::UInt8);
+            Tensor::of_storage(id, self.get(id).nbytes(), dtype, object.id())
+        });
+        Some(view.map_err(located))
     }
 
     /// All of them, in the order the stream mentions them.

@@ -1,12 +1,15 @@
 //! Where the pickles of a file stand, whatever its container: for looking at all of them.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::error::{Error, Kind};
 use super::legacy;
 use super::sniff;
+use super::tarball;
 use crate::base::{Budget, FileOffset, Limits, Source};
-use crate::container::{self, Member, Method, Zip};
+use crate::container::{self, Member, Method, Tar, TarMember, Zip};
 use crate::pickle::{self, Ops, Policy, Value};
 
 /// A run of bytes that holds pickles: the file itself, or a member of its archive.
@@ -16,6 +19,8 @@ pub struct Stretch<'file> {
     at: FileOffset,
     end: u64,
     pickles: Option<usize>,
+    /// Bytes between pickles that are none, by where they begin: where they end.
+    gaps: HashMap<FileOffset, FileOffset>,
     /// What was read last, and where it begins.
     window: (FileOffset, Bytes),
 }
@@ -56,6 +61,13 @@ impl Stretch<'_> {
         self.pickles
     }
 
+    /// Where the next pickle is, after one that ends at `end`: in tar archives of before PyTorch
+    /// 0.1.10 storages and the sizes of tensors lie between.
+    #[must_use]
+    pub fn after(&self, end: FileOffset) -> FileOffset {
+        self.gaps.get(&end).copied().unwrap_or(end)
+    }
+
     /// All of a plain file.
     pub(crate) fn whole(source: &dyn Source) -> Stretch<'_> {
         Stretch {
@@ -64,6 +76,7 @@ impl Stretch<'_> {
             at: FileOffset(0),
             end: source.len(),
             pickles: None,
+            gaps: HashMap::new(),
             window: (FileOffset(0), Bytes::new()),
         }
     }
@@ -122,7 +135,7 @@ impl Stretch<'_> {
 }
 
 /// Every [`Stretch`] of a file that holds pickles, judged by content: the file itself, unless
-/// it is an archive; of an archive's members those that are pickles or are named as such, in
+/// it is an archive, zip or tar; of an archive's members those that are pickles or are named as such, in
 /// the directory's order.
 ///
 /// ```
@@ -152,14 +165,44 @@ pub fn stretches<'file>(
         Err(why) if begins => return Err(why.into()),
         Err(_) => None,
     };
-    let plain = if begins { None } else { plain(source, zip.is_some())? };
+    // One that is damaged may be a pickle that begins like one.
+    let tar = match container::starts_as_tar(source)? {
+        true => Tar::open(source, &mut Budget::new(limits.clone())).ok(),
+        false => None,
+    };
+    let is_archive = zip.is_some() || tar.is_some();
+    let plain = if begins { None } else { plain(source, is_archive)? };
     let members = zip.map(|zip| {
         let mut ids = zip.members().map(|member| member.id()).collect::<Vec<_>>().into_iter();
         std::iter::from_fn(move || {
             ids.find_map(|id| of_member(source, limits, &zip, zip.member(id)?).transpose())
         })
     });
-    Ok(plain.into_iter().map(Ok).chain(members.into_iter().flatten()))
+    let in_tar = tar.into_iter().flat_map(|tar| tar.members().to_vec());
+    let in_tar =
+        in_tar.filter_map(move |member| of_tar_member(source, limits, &member).transpose());
+    Ok(plain.into_iter().map(Ok).chain(members.into_iter().flatten()).chain(in_tar))
+}
+
+/// A member of a tar archive as a stretch, if it holds a pickle.
+fn of_tar_member<'file>(
+    source: &'file dyn Source,
+    limits: &Limits,
+    member: &TarMember,
+) -> Result<Option<Stretch<'file>>, Error> {
+    let name = String::from_utf8_lossy(&member.name);
+    let Some(data) = member.data.filter(|data| data.len > 0) else { return Ok(None) };
+    let end = data.end().0;
+    let holds = is_named_so(&name) || holds_pickle(source, data.at, end, limits)?;
+    Ok(holds.then(|| Stretch {
+        member: Some((*name).into()),
+        place: Place::File(source),
+        at: data.at,
+        end,
+        pickles: None,
+        gaps: tarball::gaps(source, &name, data, limits),
+        window: (data.at, Bytes::new()),
+    }))
 }
 
 /// The file as pickles; none if it is only an archive behind other bytes.
@@ -196,6 +239,7 @@ fn of_member<'file>(
             at,
             end,
             pickles: None,
+            gaps: HashMap::new(),
             window: (at, Bytes::new()),
         })),
         Err(why) => Err(why.in_member(&name)),

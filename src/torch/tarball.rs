@@ -17,9 +17,9 @@ use super::origin::{Layout, Origin, Runs};
 use super::sniff::Container;
 use super::spell::{Spelled, SpelledStorage};
 use super::storage::{self, StandIns};
-use crate::base::{Budget, Cursor, FileOffset, Source, Window};
+use crate::base::{Budget, Cursor, FileOffset, Limits, Source, Window};
 use crate::container::{Extent, Tar};
-use crate::pickle::{Graph, GraphBuilder, Items, NodeId, Object, Value};
+use crate::pickle::{Graph, GraphBuilder, Items, NodeId, Object, Policy, Value};
 
 /// Bytes first looked at for each of the many small pickles.
 const WINDOW: u64 = 512;
@@ -33,7 +33,8 @@ pub(crate) fn open(
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
-    let tar = Tar::open(&*source, budget)?;
+    let open = if options.salvage { Tar::recover } else { Tar::open };
+    let tar = open(&*source, budget)?;
     let find = |name: &str| {
         let found = tar.find(name.as_bytes())?;
         found.ok_or_else(|| Error::new(Kind::NotACheckpoint(OTHER_TAR)))
@@ -46,7 +47,11 @@ pub(crate) fn open(
         let place = find(name)?;
         let whole = up_to(&source, place)?;
         let pickles = pickles(&whole, place, WINDOW, options, budget);
-        read(&mut found, pickles).map_err(|why| why.in_member(name))?;
+        let outcome = read(&mut found, pickles).map_err(|why| why.in_member(name));
+        // What was read before the file ended stays.
+        if !options.salvage {
+            outcome?;
+        }
     }
     let place = find("pickle")?;
     let whole = up_to(&source, place)?;
@@ -57,6 +62,58 @@ pub(crate) fn open(
     part.pickle = Some("pickle".into());
     let opened = Opened::single(Container::Tar, graph, part);
     Ok(Opened { stand_ins, ..opened })
+}
+
+/// Where in the member `storages` or `tensors` other bytes lie between pickles: where each run of
+/// them begins, and ends. None of other members, nor behind what is damaged.
+pub(crate) fn gaps(
+    source: &dyn Source,
+    name: &str,
+    place: Extent,
+    limits: &Limits,
+) -> HashMap<FileOffset, FileOffset> {
+    let mut found = HashMap::new();
+    let budget = &mut Budget::new(limits.clone());
+    let policy = &Policy::inspect();
+    let mut pickles = Pickles { source, policy, budget, at: place.at, window: WINDOW };
+    // Where it breaks, whoever looks at the pickles sees it break.
+    let _ = match name.strip_prefix("./").unwrap_or(name) {
+        "storages" => find_gaps(&mut pickles, &mut found, after_storage),
+        "tensors" => find_gaps(&mut pickles, &mut found, after_tensor),
+        _ => Ok(()),
+    };
+    found.retain(|_, end| *end <= place.end());
+    found
+}
+
+fn find_gaps(
+    pickles: &mut Pickles,
+    found: &mut HashMap<FileOffset, FileOffset>,
+    after: fn(&Graph, FileOffset, &dyn Source) -> Result<FileOffset, Error>,
+) -> Result<(), Error> {
+    for _ in 0..count(&pickles.next()?, pickles.at)? {
+        let graph = pickles.next()?;
+        let end = after(&graph, pickles.at, pickles.source)?;
+        pickles.budget.memory(64)?;
+        found.insert(pickles.at, end);
+        pickles.at = end;
+    }
+    Ok(())
+}
+
+fn after_storage(graph: &Graph, at: FileOffset, source: &dyn Source) -> Result<FileOffset, Error> {
+    let located = |fault| Error::fault(fault, Some(at));
+    let [_, _, class] = triple(graph).map_err(located)?;
+    let dtype = storage::storage_dtype(class).map_err(located)?.unwrap_or(DType::UInt8);
+    let run = legacy::counted(source, at, dtype.width())?;
+    run.map(|run| run.end()).ok_or_else(|| located(Fault::Arguments("a storage is cut off")))
+}
+
+fn after_tensor(_: &Graph, at: FileOffset, source: &dyn Source) -> Result<FileOffset, Error> {
+    let mut rank = [0; 4];
+    source.read_at(at.0, &mut rank)?;
+    let rank = u64::try_from(i32::from_le_bytes(rank)).unwrap_or(u64::MAX);
+    Ok(at.plus(rank.saturating_mul(16).saturating_add(16)))
 }
 
 /// The file up to the end of a member, so that offsets stay those of the file.
@@ -192,20 +249,23 @@ impl Found {
     /// Spells what the object's pickle names by number.
     fn stand_in(&self, graph: Graph, budget: &mut Budget) -> Result<(Graph, StandIns), Error> {
         let named = graph.objects().filter_map(|object| match object.value() {
-            Value::Persistent(id) => Some((object.index()?, number(id).ok()?)),
+            Value::Persistent(id) => Some((object.index()?, object.offset(), number(id).ok()?)),
             _ => None,
         });
-        let named: Vec<(usize, i64)> = named.collect();
+        let named: Vec<_> = named.collect();
         let root = graph.root().map_or(NodeId::NONE, Object::id);
         let mut build = GraphBuilder::edit(graph, budget);
         let mut made: HashMap<i64, NodeId> = HashMap::new();
         let mut stand_ins = StandIns::new();
-        for (object, key) in named {
+        for (object, at, key) in named {
             let found = match (made.get(&key), self.tensors.get(&key), self.storages.get(&key)) {
                 (Some(id), _, _) => Ok(*id),
                 (_, Some(tensor), _) => Ok(tensor.build(&mut build)?),
                 (_, _, Some(storage)) => Ok(storage.build(&mut build)?),
-                _ => Err(self.broken.clone().unwrap_or(Fault::NoStorage(key.to_string().into()))),
+                _ => {
+                    let missing = || Fault::NoStorage(key.to_string().into());
+                    Err((self.broken.clone().unwrap_or_else(missing), at))
+                }
             };
             if let Ok(id) = found {
                 made.insert(key, id);

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use super::DType;
 use super::cast::Real;
 use super::error::{Error, Fault};
-use super::layout::{Body, Layout, Split};
+use super::layout::{Body, Inline, Layout, Split};
 use super::quantized::Quantizer;
+use super::spell::row_major;
 use super::storage::StorageId;
 use crate::pickle::{NodeId, Object, Value};
 
@@ -142,15 +143,49 @@ impl Tensor {
             Value::Int(value) => (DType::Int64, Bytes::copy_from_slice(&value.to_le_bytes())),
             _ => return None,
         };
-        let view = Geometry { offset: 0, shape: Vec::new(), stride: Vec::new() };
-        let tensor = Self::without_data(dtype, view, object.id()).ok()?;
-        Some(Self { body: Some(Box::new(Body::Inline(bytes))), ..tensor })
+        let inline = Inline { bytes, device: "cpu".into() };
+        Self::of_bytes(dtype, Vec::new(), inline, object.id()).ok()
+    }
+
+    /// A tensor of elements in row-major order that lie in no storage.
+    ///
+    /// # Errors
+    /// [`Fault::Overflow`] or [`Fault::OutOfStorage`].
+    pub(crate) fn of_bytes(
+        dtype: DType,
+        shape: Vec<u64>,
+        inline: Inline,
+        node: NodeId,
+    ) -> Result<Self, Fault> {
+        let stride = row_major(&shape)?;
+        let mut tensor = Self::without_data(dtype, Geometry { offset: 0, shape, stride }, node)?;
+        let has = (inline.bytes.len() as u64).checked_div(dtype.width()).unwrap_or(0);
+        if tensor.numel > has {
+            return Err(Fault::OutOfStorage { needs: tensor.numel, has });
+        }
+        tensor.body = Some(Box::new(Body::Inline(inline)));
+        Ok(tensor)
+    }
+
+    /// A storage as a tensor of one dimension that holds all of it.
+    ///
+    /// # Errors
+    /// None, of a storage that was found.
+    pub(crate) fn of_storage(
+        on: StorageId,
+        nbytes: u64,
+        dtype: DType,
+        node: NodeId,
+    ) -> Result<Self, Fault> {
+        let len = nbytes.checked_div(dtype.width()).unwrap_or(0);
+        let view = Geometry { offset: 0, shape: vec![len], stride: vec![1] };
+        Self::new(on, nbytes, dtype, view, node)
     }
 
     /// Its elements, if they lie in no storage.
     pub(crate) fn inline(&self) -> Option<&Bytes> {
         match self.body.as_deref() {
-            Some(Body::Inline(bytes)) => Some(bytes),
+            Some(Body::Inline(inline)) => Some(&inline.bytes),
             _ => None,
         }
     }
@@ -215,6 +250,24 @@ impl Tensor {
         }
     }
 
+    /// Byte of its storage where its first element begins, and how many bytes there are from there
+    /// to the end of the last. Cannot overflow: the view was proven.
+    pub(crate) fn extent(&self) -> (u64, u64) {
+        let dimensions = self.shape.iter().zip(&self.stride);
+        let last = dimensions.fold(self.offset, |last, (&size, &stride)| {
+            last.saturating_add(size.saturating_sub(1).saturating_mul(stride))
+        });
+        let start = self.offset.saturating_mul(self.dtype.width());
+        match self.numel() {
+            0 => (start, 0),
+            _ if self.is_packed() => (start, self.nbytes()),
+            _ => {
+                let end = last.saturating_add(1).saturating_mul(self.dtype.width());
+                (start, end.saturating_sub(start))
+            }
+        }
+    }
+
     /// Elements as they are stored: bytes for the packed quantized types.
     pub(crate) fn cells(&self) -> u64 {
         self.nbytes().checked_div(self.dtype.width()).unwrap_or(0)
@@ -270,7 +323,7 @@ impl Tensor {
     }
 
     pub(crate) fn cut(&self, axis: usize, range: Range<u64>) -> Result<Self, Fault> {
-        if self.storage.is_none() || self.is_packed() {
+        if (self.storage.is_none() && self.inline().is_none()) || self.is_packed() {
             let what = format!("a slice of a {} tensor of {}", self.layout().name(), self.dtype);
             return Err(Fault::Unsupported(what.into()));
         }

@@ -90,8 +90,8 @@ impl Checkpoint {
                 }
                 _ => {}
             }
-            if let Layout::Stitched(all) = &part.layout {
-                for (name, stitched) in all {
+            if let Layout::Stitched { tensors, .. } = &part.layout {
+                for (name, stitched) in tensors {
                     for problem in stitched.verify(&mut found)? {
                         let problem = match problem {
                             Problem::Error(why) => Problem::Error(self.name(why.in_tensor(name))),
@@ -129,9 +129,10 @@ impl Checkpoint {
                     found.nbytes = found.nbytes.saturating_add(member.size());
                 }
                 Err(why) => {
+                    let why = Error::from(why).moved(part.start);
                     let why = self.name(match &part.path {
-                        Some(path) => Error::from(why).in_file(path),
-                        None => why.into(),
+                        Some(path) => why.in_file(path),
+                        None => why,
                     });
                     found.add(Problem::Error(why), budget)?;
                 }

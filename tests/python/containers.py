@@ -1,7 +1,7 @@
 """Writes tests/fixtures/containers: one file or folder for each way in which PyTorch keeps
 tensors, and NAME.json with what PyTorch says of it after loading it.
 
-Usage: python containers.py [FOLDER]
+Usage: python containers.py [FOLDER [STEP…]]; without steps the folder is made anew.
 
 PyTorch 2.15, CPython 3.11. No PyTorch writes the tar archive of before 0.1.10 any more, nor
 storages that are pieces of others: both are built here by their specification, and loaded by
@@ -9,6 +9,7 @@ PyTorch's own `torch.load`. Archives are packed again by CPython's zipfile.
 """
 
 import collections
+import copyreg
 import hashlib
 import io
 import itertools
@@ -73,7 +74,7 @@ def record_loaded(name, file, container):
 
 def save_tar(path, value, protocol=2):
     """`save` of before 0.1.10."""
-    storages, tensors, views = {}, {}, {}
+    storages, tensors, views, classes_seen = {}, {}, {}, set()
 
     def keep(storage, dtype):
         whole = storage._cdata
@@ -87,13 +88,23 @@ def save_tar(path, value, protocol=2):
             return str(thing._cdata)
         if isinstance(thing, torch.storage.TypedStorage):
             return str(keep(thing._untyped_storage, thing.dtype))
-        if isinstance(thing, type) and issubclass(thing, nn.Module):
+        if isinstance(thing, type) and issubclass(thing, nn.Module) and thing not in classes_seen:
+            classes_seen.add(thing)
             return (thing, None, None)
         return None
 
     class Pickler(pickle._Pickler):
         def persistent_id(self, thing):
             return persistent_id(thing)
+
+        def reducer_override(self, thing):
+            # 0.1.9's torch/autograd/variable.py and torch/nn/modules/module.py.
+            if isinstance(thing, nn.Parameter):
+                return type(thing), (thing.data,), (thing.requires_grad, False, collections.OrderedDict())
+            if isinstance(thing, nn.Module):
+                state = {name: value for name, value in thing.__dict__.items() if name in OF_MODULES or name[0] != "_"}
+                return copyreg.__newobj__, (type(thing),), state
+            return NotImplemented
 
     holder = io.BytesIO()
     Pickler(holder, protocol=protocol).dump(value)
@@ -133,6 +144,8 @@ def save_tar(path, value, protocol=2):
 
 
 PIECES = {}
+# What modules had in 0.1 beside the attributes of their classes.
+OF_MODULES = {"_parameters", "_buffers", "_backward_hooks", "_forward_hooks", "_modules"}
 
 
 def tars():
@@ -147,6 +160,18 @@ def tars():
     )
     save_tar(OUT / "tar.pth", value)
     record_loaded("tar", "tar.pth", "tar")
+    PIECES.clear()
+    torch.manual_seed(1)
+    model = nn.Sequential(collections.OrderedDict(
+        conv=nn.Conv2d(1, 2, 3, padding=1), norm=nn.BatchNorm2d(2), act=nn.LeakyReLU(0.2),
+        tail=nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.25), nn.Linear(2, 2)),
+    ))
+    # The batches that a norm has seen are counted since 0.4.
+    del model.norm._buffers["num_batches_tracked"]
+    model.tail[2].weight = model.tail[0].weight
+    model.tail[0].bias.requires_grad = False
+    save_tar(OUT / "tar_module.pth", model.eval())
+    record_loaded("tar_module", "tar_module.pth", "tar")
 
 
 # Storages that are pieces of others: PyTorch 0.2 to 1.0 wrote them
@@ -457,7 +482,10 @@ def archives():
 
 
 if __name__ == "__main__":
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir()
-    for step in (tars, pieces, embedded, scripts, packages, exports, sharded, distributed, grids, archives):
+    STEPS = (tars, pieces, embedded, scripts, packages, exports, sharded, distributed, grids, archives)
+    CHOSEN = [step for step in STEPS if step.__name__ in sys.argv[2:]]
+    if not CHOSEN:
+        shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(exist_ok=True)
+    for step in CHOSEN or STEPS:
         step()

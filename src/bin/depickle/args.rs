@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use regex::Regex;
 
 /// Look into PyTorch files and pickles without running what is in them.
 ///
@@ -35,8 +36,18 @@ pub(crate) enum Verb {
     Dis(Dis),
     /// The text that `dis --asm` writes, as a pickle.
     Asm(Asm),
+    Diff(crate::diff::Diff),
     /// Checksums of every member, bounds of every tensor: whether a file is sound.
     Verify(Verify),
+    /// What a file is, or what is wrong with it and what to do.
+    Doctor(crate::doctor::Args),
+    /// Every global that a file names: where it stands, how often, and what the tables say of it.
+    Globals(crate::globals::Args),
+    /// A state dict as safetensors, `.npz`, or a `.pth` that weights_only=True loads: bit for bit.
+    ///
+    /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
+    /// standard error. Exit codes: 0 written; 2 not written, and nothing is left behind.
+    Convert(crate::convert::Args),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -228,6 +239,10 @@ pub(crate) struct Names {
     /// Cut this off the front of names, as often as it stands there.
     #[arg(long, value_name = "PREFIX")]
     pub strip_prefix: Vec<String>,
+    /// After that, put REPL where REGEX matches in names; `$1` stands for the first group. Several
+    /// are applied in their order.
+    #[arg(long, value_parser = rename, value_name = "REGEX=REPL")]
+    pub rename: Vec<Rename>,
     /// Only names that match: `*` stands for anything, `?` for one character.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
@@ -252,7 +267,8 @@ pub(crate) struct Reading {
     /// judges the global. MODULE:NAME where the name has dots of its own.
     #[arg(long, value_parser = extension, value_name = "CODE=MODULE.NAME", help_heading = "Reading")]
     pub extension: Vec<Extension>,
-    /// Memory for reading structure, such as 512M or 4G.
+    /// Memory for reading structure, such as 512M or 4G; 2G unless said otherwise. More of it
+    /// allows as many times more steps.
     #[arg(long, value_parser = size, value_name = "SIZE", help_heading = "Reading")]
     pub max_memory: Option<u64>,
 }
@@ -293,6 +309,58 @@ impl Color {
     }
 }
 
+/// How names change: every match of a regular expression is replaced.
+#[derive(Clone)]
+pub(crate) struct Rename {
+    pub regex: Regex,
+    pub replacement: String,
+    /// As the user wrote it.
+    pub text: String,
+}
+
+/// `REGEX=REPL`: the first `=` splits, but for one behind a backslash.
+fn rename(text: &str) -> Result<Rename, String> {
+    let equals = text.match_indices('=').map(|(at, _)| at);
+    let split = equals.filter(|at| !text.get(..*at).is_some_and(|left| left.ends_with('\\')));
+    let split = split.min().and_then(|at| Some((text.get(..at)?, text.get(at..)?.get(1..)?)));
+    let (pattern, replacement) = split.ok_or("REGEX=REPL is wanted, such as ^model[.]=")?;
+    if pattern.is_empty() {
+        return Err("an empty REGEX matches between all characters; ^ is the front".to_owned());
+    }
+    // An escaped `=` is an `=`: regular expressions take the backslash as it is.
+    let regex = Regex::new(pattern).map_err(|why| why.to_string())?;
+    Ok(Rename { regex, replacement: braced(replacement), text: text.to_owned() })
+}
+
+/// Puts braces around the numbers of groups, so that `$1x` is group 1 and an `x`, not a group of
+/// the name `1x`, as nobody means.
+fn braced(replacement: &str) -> String {
+    let mut out = String::new();
+    let mut rest = replacement;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let digits = after.trim_start_matches(|char: char| char.is_ascii_digit());
+        let number = after.strip_suffix(digits).unwrap_or_default();
+        match (number, after.strip_prefix('$')) {
+            ("", Some(left)) => {
+                out.push_str("$$");
+                rest = left;
+            }
+            ("", None) => {
+                out.push('$');
+                rest = after;
+            }
+            (number, _) => {
+                out.push_str("${");
+                out.push_str(number);
+                out.push('}');
+                rest = digits;
+            }
+        }
+    }
+    out + rest
+}
+
 /// A meaning for an extension code.
 #[derive(Clone)]
 pub(crate) struct Extension {
@@ -319,7 +387,7 @@ fn extension(text: &str) -> Result<Extension, String> {
 const MOST_CODE: u32 = i32::MAX as u32;
 
 /// Bytes, with K, M, G or T for powers of 1,024.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
     let shift = match unit.as_str() {
@@ -333,4 +401,34 @@ fn size(text: &str) -> Result<u64, String> {
     let count: u64 =
         digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
     count.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{braced, rename};
+
+    fn renamed(rule: &str, name: &str) -> String {
+        let rule = rename(rule).unwrap();
+        rule.regex.replace_all(name, rule.replacement.as_str()).into_owned()
+    }
+
+    #[test]
+    fn renames_take_groups_and_equal_signs() {
+        assert_eq!(renamed("^model[.]=", "model.a.model.b"), "a.model.b");
+        assert_eq!(renamed(r"layer(\d)_(\w)=l$1.$2x$1y", "layer3_b"), "l3.bx3y");
+        assert_eq!(renamed(r"a\=b=c=d", "a=b"), "c=d");
+        assert_eq!(renamed("(?<n>a)=${n}$$1", "a"), "a$1");
+        for wrong in ["", "a", "=b", "(=b", r"a\=b"] {
+            assert!(rename(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_groups_end_with_their_digits() {
+        for (as_written, braces) in
+            [("$1a", "${1}a"), ("${1}a", "${1}a"), ("$$1", "$$1"), ("$x$22$", "$x${22}$")]
+        {
+            assert_eq!(braced(as_written), braces);
+        }
+    }
 }

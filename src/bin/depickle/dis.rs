@@ -140,9 +140,15 @@ impl Walk<'_> {
                 extent(&bytes, at)
             };
             let past = self.args.stream.is_some_and(|wanted| wanted <= index);
-            match end {
-                Some(next) if next < stretch.end() && !past => at = next,
-                _ => return Ok(()),
+            let Some(end) = end else { return Ok(()) };
+            let next = stretch.after(end);
+            if next > end && asked {
+                pickle.at = end;
+                self.storages(&pickle, next)?;
+            }
+            match next < stretch.end() && !past {
+                true => at = next,
+                false => return Ok(()),
             }
             index = index.saturating_add(1);
         }
@@ -252,6 +258,10 @@ fn assembly(
             at = at.plus(bytes.len() as u64);
         } else {
             at = end.unwrap_or(stretch.end());
+        }
+        // Raw bytes between pickles are no part of them.
+        if end.is_some() {
+            at = stretch.after(at);
         }
         if end.is_none() && asked {
             at = rest(source, at, &stretch, out)?;

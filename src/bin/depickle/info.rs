@@ -166,12 +166,19 @@ impl Facts {
     fn text(&self, path: &str) -> String {
         let mut lines = Lines(format!("{}\n", printable(path)));
         let class = self.root_class.as_deref().map_or(String::new(), |class| format!(": {class}"));
-        lines.add("holds", &format!("{}{}", holds(self.kind), printable(&class)));
+        lines.add(
+            "holds",
+            &format!("{}{}", holds(self.kind, self.tensors.names > 0), printable(&class)),
+        );
         let file = human(self.file_bytes);
         // Where several pickles or none describe the tensors, there is no one protocol.
         let several = matches!(
             self.container,
-            Container::Package | Container::Export | Container::Sharded | Container::Distributed
+            Container::Package
+                | Container::Export
+                | Container::Sharded
+                | Container::Safetensors
+                | Container::Distributed
         );
         let protocol =
             if several { String::new() } else { format!(", protocol {}", self.protocol) };
@@ -240,12 +247,13 @@ fn counts<K: AsRef<str>>(counts: &BTreeMap<K, u64>) -> String {
     }
 }
 
-const fn holds(kind: ObjectKind) -> &'static str {
+const fn holds(kind: ObjectKind, tensors: bool) -> &'static str {
     match kind {
         ObjectKind::StateDict => "a state dict",
         ObjectKind::Module => "a whole model",
         ObjectKind::Checkpoint => "a checkpoint",
         ObjectKind::Tensor => "one tensor",
+        _ if tensors => "an object that holds tensors or storages",
         _ => "an object without tensors",
     }
 }
@@ -258,6 +266,7 @@ const fn container(container: Container) -> &'static str {
         Container::Package => "archive that torch.package wrote",
         Container::Export => "archive that torch.export.save wrote",
         Container::Tar => "tar archive, as torch.save wrote before 0.1.10",
+        Container::Safetensors => "safetensors file",
         Container::Sharded => "index of several files",
         Container::Distributed => "folder that torch.distributed.checkpoint wrote",
         _ => "plain pickle",

@@ -1,5 +1,6 @@
 //! Opening what the command line names.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,6 +10,7 @@ use depickle::pickle::{Object, Pattern, Policy, Positions, Rule, glob_matches};
 use depickle::python::policy;
 use depickle::torch::{Checkpoint, Error, Following, Options};
 use depickle::{Limits, Source};
+use serde_json::{Value, json};
 
 use crate::args::{Extension, Key, Names, Preset, Reading};
 use crate::output::note;
@@ -17,7 +19,10 @@ impl Reading {
     pub(crate) fn options(&self) -> Options {
         let mut limits = Limits::default();
         if let Some(bytes) = self.max_memory {
-            limits = limits.with_memory(bytes);
+            // Who grants more memory than is usual grants as many more steps.
+            let times = bytes.checked_div(limits.memory).unwrap_or(1).max(1);
+            let visits = limits.visits.saturating_mul(times);
+            limits = limits.with_memory(bytes).with_visits(visits);
         }
         Options::default().policy(self.policy()).limits(limits)
     }
@@ -104,7 +109,7 @@ impl Key {
 
 impl Names {
     /// What a tensor is to be called; none if it was not asked for.
-    pub(crate) fn name<'name>(&self, name: &'name str) -> Option<&'name str> {
+    pub(crate) fn name<'name>(&self, name: &'name str) -> Option<Cow<'name, str>> {
         let mut short = name;
         while let Some(shorter) = self
             .strip_prefix
@@ -113,9 +118,30 @@ impl Names {
         {
             short = shorter;
         }
-        let matches = |glob: &String| glob_matches(glob.as_bytes(), short.as_bytes());
+        let renamed = self.rename.iter().fold(Cow::Borrowed(short), |name, rename| {
+            match rename.regex.replace_all(&name, rename.replacement.as_str()) {
+                Cow::Borrowed(_) => name,
+                Cow::Owned(changed) => Cow::Owned(changed),
+            }
+        });
+        self.wants(&renamed).then_some(renamed)
+    }
+
+    /// Whether a tensor of that name, changed already, was asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let matches = |glob: &String| glob_matches(glob.as_bytes(), name.as_bytes());
         let included = self.include.is_empty() || self.include.iter().any(matches);
-        (included && !self.exclude.iter().any(matches)).then_some(short)
+        included && !self.exclude.iter().any(matches)
+    }
+
+    /// What was chosen, as documents have it.
+    pub(crate) fn chosen(&self, key: Option<&str>) -> Value {
+        let mut chosen = json!({ "key": key, "strip_prefix": self.strip_prefix });
+        if let (Value::Object(fields), false) = (&mut chosen, self.rename.is_empty()) {
+            let renames = self.rename.iter().map(|rename| rename.text.as_str());
+            fields.insert("rename".to_owned(), renames.collect());
+        }
+        chosen
     }
 }
 

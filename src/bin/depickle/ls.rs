@@ -1,5 +1,6 @@
 //! `ls`: every tensor.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use depickle::torch::{Checkpoint, Entry, Error, Layout, Scope, TensorRef};
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &Ls) -> Result<Answer, Failure> {
                 "container": checkpoint.container().name(),
                 "kind": checkpoint.kind_of(object)?.name(),
                 "root_class": checkpoint.class_of(object),
-                "chosen": { "key": args.key.key, "strip_prefix": args.names.strip_prefix },
+                "chosen": args.names.chosen(args.key.key.as_deref()),
                 "tensors": rows.iter().filter_map(Row::json).collect::<Vec<_>>(),
                 "unreadable": rows.iter().filter_map(Row::unreadable_json).collect::<Vec<_>>(),
             })),
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Ls) -> Result<Answer, Failure> {
 
 /// A tensor under the name it is shown by.
 struct Row<'file> {
-    name: &'file str,
+    name: Cow<'file, str>,
     entry: &'file Entry,
     found: Result<Shown<'file>, Error>,
 }
@@ -64,7 +65,7 @@ fn rows<'file>(
         })
         .collect();
     match args.sort {
-        Some(Sort::Name) => rows.sort_by(|a, b| a.name.cmp(b.name)),
+        Some(Sort::Name) => rows.sort_by(|a, b| a.name.cmp(&b.name)),
         Some(Sort::Size) => rows.sort_by_key(|row| std::cmp::Reverse(bytes(row.entry))),
         None => {}
     }
@@ -73,7 +74,7 @@ fn rows<'file>(
 
 impl Row<'_> {
     fn json(&self) -> Option<Value> {
-        Some(self.found.as_ref().ok()?.json(self.name, self.entry.role()))
+        Some(self.found.as_ref().ok()?.json(&self.name, self.entry.role()))
     }
 
     fn unreadable_json(&self) -> Option<Value> {
@@ -83,7 +84,7 @@ impl Row<'_> {
     }
 
     fn cells(&self, args: &Ls) -> Vec<String> {
-        let name = printable(self.name);
+        let name = printable(&self.name);
         let Ok(Shown { tensor, sha256, .. }) = &self.found else {
             return vec![name, "unreadable".to_owned()];
         };

@@ -2,7 +2,11 @@
 
 mod args;
 mod asm;
+mod convert;
+mod diff;
 mod dis;
+mod doctor;
+mod globals;
 mod info;
 mod input;
 mod ls;
@@ -42,7 +46,11 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Show(args) => show::run(&args),
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Globals(args) => globals::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

@@ -29,8 +29,8 @@ impl Progress {
         Self(bar)
     }
 
-    pub(crate) fn advance(&self, bytes: usize) {
-        self.0.inc(bytes as u64);
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
     }
 }
 

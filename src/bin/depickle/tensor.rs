@@ -85,7 +85,7 @@ fn hash(tensor: TensorRef, progress: &Progress) -> Result<Option<String>, Error>
     let mut hasher = Sha256::new();
     tensor.for_each_chunk(|chunk| {
         hasher.update(chunk);
-        progress.advance(chunk.len());
+        progress.advance(chunk.len() as u64);
         Ok::<(), Error>(())
     })?;
     Ok(Some(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {

@@ -7,9 +7,9 @@ mod names;
 mod text;
 
 use depickle::Budget;
-use depickle::pickle::Object;
+use depickle::pickle::{Dict, Object};
 use depickle::torch::module::find_modules;
-use depickle::torch::{Checkpoint, Error, List, Model, Scope};
+use depickle::torch::{Checkpoint, Error, List, Model, ObjectKind, Scope};
 
 use self::names::Names;
 use crate::args::Tree;
@@ -54,6 +54,30 @@ enum Chosen<'file> {
     Names(List),
 }
 
+/// Whether one of the dicts in an object holds more weights by name than all of its modules.
+fn are_settings(
+    object: Object,
+    models: &[(String, Model)],
+    checkpoint: &Checkpoint,
+) -> Result<bool, Failure> {
+    let nbytes = |object| -> Result<u64, Error> {
+        let list = checkpoint.tensors_in(object, Scope::StateDict)?;
+        let tensors = list.iter().filter_map(|entry| Some(entry.tensor().ok()?.nbytes()));
+        Ok(tensors.fold(0, u64::saturating_add))
+    };
+    let mut held = 0_u64;
+    for (_, model) in models {
+        held = held.saturating_add(nbytes(model.object())?);
+    }
+    for (_, value) in object.as_dict().into_iter().flat_map(Dict::iter) {
+        let named = checkpoint.kind_of(value)? == ObjectKind::StateDict;
+        if named && nbytes(value)? > held {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl<'file> Chosen<'file> {
     fn of(object: Object<'file>, checkpoint: &'file Checkpoint) -> Result<Self, Failure> {
         let not_a_module = match checkpoint.module_in(object) {
@@ -67,12 +91,13 @@ impl<'file> Chosen<'file> {
         };
         let models: Vec<_> = found.into_iter().filter_map(model).collect();
         let list = checkpoint.tensors_in(object, Scope::StateDict)?;
-        // A loss function among hyper-parameters is not what a file of weights is about.
+        // Loss functions among hyper-parameters are not what a file of weights is about.
         let mut hold_any = list.is_empty();
         for (_, model) in &models {
             hold_any = hold_any || !model.state_dict()?.entries.is_empty();
         }
-        match (models.is_empty() || !hold_any, list.is_empty()) {
+        let few = !list.is_empty() && are_settings(object, &models, checkpoint)?;
+        match (models.is_empty() || !hold_any || few, list.is_empty()) {
             (false, _) => Ok(Self::Modules(models)),
             (true, false) => Ok(Self::Names(list)),
             (true, true) => Err(not_a_module.into()),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::build::Builder;
 use super::{BUILT, EffectKind, Global, Graph, Make, Node, NodeId, Object, Place, Value};
-use crate::base::{Budget, Category, Exceeded, FileOffset};
+use crate::base::{Budget, Category, Exceeded, FileOffset, Limits};
 use crate::pickle::text::shortest;
 
 /// A graph in the making: new objects, or changes to a graph that was read.
@@ -409,6 +409,43 @@ impl<'budget> GraphBuilder<'budget> {
         let Self { build, globals } = self;
         let copy = build.copy(object, |build, global| named(build, globals, global));
         Ok(copy?)
+    }
+
+    /// Makes whatever refers to an object refer to another one: `to` says to which, and gives
+    /// other ids back as they are. Costs a look at every reference of the graph.
+    ///
+    /// ```
+    /// use depickle::Budget;
+    /// use depickle::pickle::GraphBuilder;
+    ///
+    /// let mut budget = Budget::default();
+    /// let mut build = GraphBuilder::new(&mut budget);
+    /// let (old, new) = (build.value("old")?, build.value("new")?);
+    /// let list = build.list(&[old, old])?;
+    /// build.redirect(|id| if id == old { new } else { id })?;
+    /// assert_eq!(build.object(list).items().unwrap().get(1).unwrap().as_str(), Some("new"));
+    /// # Ok::<(), depickle::pickle::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BuildError::Stranger`] if one of the new ids is of another graph; nothing is changed.
+    pub fn redirect(&mut self, to: impl Fn(NodeId) -> NodeId) -> Done {
+        let targets: Vec<NodeId> = self
+            .build
+            .graph()
+            .objects()
+            .map(Object::id)
+            .filter_map(|id| Some(to(id)).filter(|target| *target != id))
+            .collect();
+        self.check(&targets)?;
+        self.build.redirect(to);
+        Ok(())
+    }
+
+    /// What building may cost.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.build.budget.limits()
     }
 
     // Checks.

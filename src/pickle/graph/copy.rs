@@ -2,10 +2,10 @@
 
 use super::build::Builder;
 use super::{
-    Chain, EffectKind, Global, Graph, Growing, Held, Node, NodeId, Object, Packed, Place,
+    BUILT, Chain, EffectKind, Global, Graph, Growing, Held, Node, NodeId, Object, Packed, Place,
     RawRecipe, Run, Span, Value,
 };
-use crate::base::{Budget, Exceeded};
+use crate::base::{Budget, Exceeded, FileOffset};
 
 impl<'budget> Builder<'budget> {
     /// Goes on with a graph that was finished.
@@ -21,6 +21,22 @@ impl<'budget> Builder<'budget> {
             *growing = Growing::new(Held::Pool(run), growing.changed);
         }
         Ok(())
+    }
+
+    /// Makes whatever refers to an object refer to another one.
+    pub(super) fn redirect(&mut self, to: impl Fn(NodeId) -> NodeId) {
+        let graph = &mut self.graph;
+        let own = graph.own.iter_mut().flatten();
+        let recipes = graph.recipes.iter_mut();
+        let parts = recipes.flat_map(|it| [&mut it.callable, &mut it.args, &mut it.kwargs]);
+        for id in graph.pool.iter_mut().chain(own).chain(parts).chain(&mut graph.root) {
+            *id = to(*id);
+        }
+        for node in &mut graph.nodes {
+            if let Node::Persistent(id) = node.unpack() {
+                *node = Packed::new(Node::Persistent(to(id)), node.origin());
+            }
+        }
     }
 
     /// Forgets the effects of one kind.
@@ -60,7 +76,10 @@ impl<'budget> Builder<'budget> {
         let mut ids = vec![NodeId::NONE; from.len()];
         let mut order = Vec::new();
         for part in object.reach() {
-            let Some(slot) = part.index().and_then(|index| ids.get_mut(index)) else { continue };
+            let Some(index) = part.index() else { continue };
+            let Some(slot) = ids.get_mut(index) else { continue };
+            self.copying(from.base_of(index))?;
+            self.at = from.node(part.id()).map_or(BUILT, Packed::origin);
             if let Value::Global(named) = part.value() {
                 *slot = global(self, named)?;
             } else {
@@ -75,7 +94,18 @@ impl<'budget> Builder<'budget> {
         for part in order {
             copy.fill(part)?;
         }
-        Ok(copy.id(object.id()))
+        let copied = copy.id(object.id());
+        self.at = BUILT;
+        Ok(copied)
+    }
+
+    /// Notes that objects made from here on are of a stream that begins at `base`.
+    fn copying(&mut self, base: FileOffset) -> Result<(), Exceeded> {
+        let next = self.graph.nodes.len();
+        if self.graph.base_of(next) != base {
+            self.budget.push(&mut self.graph.copied, (next, base))?;
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +154,7 @@ impl Copy<'_, '_, '_> {
             }
             Node::Int(_) | Node::Float(_) | Node::Extension(_) => node,
         };
-        let at = self.build.at;
+        let at = from.node(part.id()).map_or(BUILT, Packed::origin);
         let id = self.id(part.id());
         if let Place::Arena(index) = id.place()
             && let Some(slot) = self.build.graph.nodes.get_mut(index)
@@ -135,10 +165,13 @@ impl Copy<'_, '_, '_> {
     }
 
     fn effects(&mut self, part: Object<'_>) -> Result<(), Exceeded> {
-        let id = self.id(part.id());
-        for effect in part.effects() {
-            let items: Vec<NodeId> = effect.items.iter().map(|item| self.id(item.id())).collect();
+        let (from, id) = (self.from, self.id(part.id()));
+        let mut next = from.first_effect(part.id());
+        while let Some(effect) = next.and_then(|next| from.effects.get(next as usize)) {
+            self.build.at = effect.at;
+            let items: Vec<NodeId> = from.run(effect.run).iter().map(|&id| self.id(id)).collect();
             self.build.effect(id, effect.kind, &items)?;
+            next = Some(effect.next);
         }
         Ok(())
     }
@@ -155,7 +188,8 @@ impl Copy<'_, '_, '_> {
     fn growing(&mut self, growing: u32) -> Result<u32, Exceeded> {
         let run = self.run(self.from.items(growing))?;
         let index = super::build::index(self.build.graph.growing.len())?;
-        let held = Growing::new(Held::Pool(run), self.build.at);
+        let changed = self.from.growing.get(growing as usize).map_or(BUILT, |held| held.changed);
+        let held = Growing::new(Held::Pool(run), changed);
         self.build.budget.push(&mut self.build.graph.growing, held)?;
         Ok(index)
     }

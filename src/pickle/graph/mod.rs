@@ -57,6 +57,9 @@ pub struct Graph {
     protocol: u8,
     /// Out-of-band buffers that the caller gave.
     buffers: Vec<Bytes>,
+    /// Objects that were copied from other streams: the first of each run, and where its stream
+    /// begins. A run ends where the next begins.
+    copied: Vec<(usize, FileOffset)>,
 }
 
 /// Items of a list or set, or keys and values in turn of a dict, in the order they came.
@@ -178,6 +181,40 @@ impl Graph {
     #[must_use]
     pub const fn base(&self) -> FileOffset {
         self.base
+    }
+
+    /// Where the stream begins that an object of the arena was read from.
+    fn base_of(&self, index: usize) -> FileOffset {
+        let runs = self.copied.partition_point(|&(first, _)| first <= index);
+        let run = runs.checked_sub(1).and_then(|run| self.copied.get(run));
+        run.map_or(self.base, |&(_, base)| base)
+    }
+
+    /// The offset of an operation that made or changed an object; none if no stream did.
+    fn offset_of(&self, id: NodeId, at: u64) -> Option<FileOffset> {
+        let base = match id.place() {
+            Place::Arena(index) if !self.copied.is_empty() => self.base_of(index),
+            _ => self.base,
+        };
+        (at != BUILT).then(|| base.plus(at))
+    }
+
+    /// Bytes of the stream, without a copy; none if they lie elsewhere.
+    #[cfg(feature = "torch")]
+    pub(crate) fn share(&self, slice: &[u8]) -> Option<Bytes> {
+        let start = slice.as_ptr().addr().checked_sub(self.stream.as_ptr().addr())?;
+        let end = start.checked_add(slice.len())?;
+        (end <= self.stream.len()).then(|| self.stream.slice(start..end))
+    }
+
+    /// The same graph, its stream found to begin so many bytes further on in the file.
+    #[cfg(feature = "torch")]
+    pub(crate) fn moved(mut self, by: u64) -> Self {
+        self.base = self.base.plus(by);
+        for (_, base) in &mut self.copied {
+            *base = base.plus(by);
+        }
+        self
     }
 
     /// How long the stream was that it was read from (bytes).

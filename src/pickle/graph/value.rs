@@ -93,7 +93,7 @@ impl<'graph> Object<'graph> {
     #[must_use]
     pub fn offset(self) -> Option<FileOffset> {
         let origin = self.graph.node(self.id)?.origin();
-        (origin != super::BUILT).then(|| self.graph.base.plus(origin))
+        self.graph.offset_of(self.id, origin)
     }
 
     /// What it is.
@@ -145,7 +145,8 @@ impl<'graph> Object<'graph> {
             let raw = graph.effects.get(next as usize)?;
             next = raw.next;
             let items = Items { graph, ids: graph.run(raw.run) };
-            Some(Effect { kind: raw.kind, items, offset: graph.base.plus(raw.at) })
+            let offset = graph.offset_of(id, raw.at).unwrap_or(graph.base.plus(raw.at));
+            Some(Effect { kind: raw.kind, items, offset })
         })
     }
 
@@ -159,7 +160,7 @@ impl<'graph> Object<'graph> {
             }
             _ => graph.effects.get(graph.chain(self.id).last as usize)?.at,
         };
-        (at != super::BUILT).then(|| graph.base.plus(at))
+        graph.offset_of(self.id, at)
     }
 
     /// The integer, if it is one of up to 64 bits. Booleans are not.

@@ -241,6 +241,15 @@ impl<'graph> NumpyArray<'graph> {
         }
     }
 
+    /// Its data as stored, if it had to be decoded: then not the stream holds it.
+    #[cfg(feature = "torch")]
+    pub(crate) fn owned_bytes(&self) -> Option<bytes::Bytes> {
+        match &self.data {
+            Data::Bytes(Held::Own(bytes)) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// Its objects in row-major order; none if its elements are bytes. Of a structured dtype
     /// with objects among its fields, each is a tuple of the fields' values.
     #[must_use]

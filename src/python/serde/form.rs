@@ -163,7 +163,8 @@ fn without_state(recipe: Recipe<'_>) -> Option<Hop<'_>> {
     }
     if global.is("collections", "deque") {
         let Some(given) = args.get(0) else { return Some(Hop::At(Form::Items(args))) };
-        let unchanged = given.changed() <= recipe.object().offset();
+        let made = recipe.object().offset();
+        let unchanged = made.is_none_or(|made| given.changed() <= Some(made));
         return unchanged.then_some(Hop::To(given));
     }
     if reconstructed(recipe).is_some() {

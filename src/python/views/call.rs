@@ -52,7 +52,8 @@ impl<'graph> Call<'graph> {
 
     /// Whether a container is as it was when the call copied it.
     pub(super) fn unchanged(&self, given: Object) -> bool {
-        given.changed() <= self.object.offset()
+        // A call that no stream made is of no time.
+        self.object.offset().is_none_or(|at| !changed_since(given, at))
     }
 
     /// Whether anything was done to what was made. BUILD with `None` does nothing.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::vec::IntoIter;
 
 use super::walk::owned;
-use super::{Module, Named, effort, name_of, states};
+use super::{Module, Named, effort, key_name, states};
 use crate::base::{Budget, Exceeded};
 use crate::pickle::{NodeId, Object, Value};
 use crate::python::mapping;
@@ -77,7 +77,7 @@ fn parts<'graph>(
 ) -> Result<IntoIter<Named<'graph>>, Exceeded> {
     let mut out: Vec<Named<'graph>> = Vec::new();
     let named = |pairs: Vec<mapping::Pair<'graph>>| {
-        pairs.into_iter().map(|(key, value)| (name_of(key), value))
+        pairs.into_iter().enumerate().map(|(place, (key, value))| (key_name(key, place), value))
     };
     if let Some(items) = object.items() {
         budget.memory((items.len() as u64).saturating_mul(64))?;

@@ -30,9 +30,10 @@ pub use tensor_text::Values;
 pub use tensors::{FromGraph, TensorSummary, Tensors};
 pub use walk::{Counts, Kinds, counts, kinds, named_buffers, named_modules, named_parameters};
 
-use crate::base::{Budget, Exceeded};
+use crate::base::{Budget, Exceeded, Limits};
 use crate::pickle::{EffectKind, Items, NodeId, Object, Value};
 use crate::python::mapping;
+use crate::python::repr::repr;
 
 /// A name in a module's dict and what stands under it.
 pub type Named<'graph> = (Cow<'graph, str>, Object<'graph>);
@@ -473,6 +474,24 @@ fn members(set: Object<'_>) -> impl Iterator<Item = Object<'_>> {
     let given = set.as_recipe().and_then(|recipe| recipe.args().items()?.get(0)?.items());
     let items = set.items().or(given);
     items.into_iter().flat_map(Items::iter)
+}
+
+/// A key of a mapping as part of a dotted name: plain values as `str(key)`; of others, such as
+/// the parameters that are an optimizer's keys, their place in the mapping: `<0>`.
+pub(crate) fn key_name(key: Object<'_>, place: usize) -> Cow<'_, str> {
+    /// Names longer than this are of nobody.
+    const MOST: u64 = 1 << 10;
+    let plain = match key.value() {
+        Value::Text(_) | Value::Int(_) => return name_of(key),
+        Value::None | Value::Bool(_) | Value::Float(_) | Value::BigInt(_) | Value::Tuple(_) => {
+            let mut budget = Budget::new(Limits::default().with_memory(MOST).with_visits(64));
+            let mut text = String::new();
+            let object = |_: Object<'_>| -> Option<String> { None };
+            repr(key, &object, &mut text, &mut budget).is_ok().then_some(text)
+        }
+        _ => None,
+    };
+    Cow::Owned(plain.unwrap_or_else(|| format!("<{place}>")))
 }
 
 /// A key as part of a dotted name: texts as they are (what is not UTF-8 replaced by U+FFFD),

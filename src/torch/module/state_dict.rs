@@ -48,6 +48,8 @@ pub enum Role {
     Attribute,
     /// This text, which the class holds; the object is the module.
     Constant(&'static str),
+    /// No tensor but a storage, all of it: outside of modules only.
+    Storage,
 }
 
 impl Role {
@@ -60,6 +62,7 @@ impl Role {
             Self::Number => "number",
             Self::Attribute => "attribute",
             Self::Constant(_) => "constant",
+            Self::Storage => "storage",
         }
     }
 }

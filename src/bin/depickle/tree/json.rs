@@ -132,11 +132,14 @@ impl<'file> Writer<'file> {
             let text = format!("\"totals\":{},", tally_json(tally));
             self.put(&text);
         }
-        self.put("\"children\":[");
         let mut children = module.children(&mut self.budget)?;
-        if self.frames.len() >= self.depth {
+        if self.frames.len() >= self.depth && !children.is_empty() {
+            // How many are left out.
+            let text = format!("\"cut\":{},", children.len());
+            self.put(&text);
             children.clear();
         }
+        self.put("\"children\":[");
         let children = children.into_iter();
         let path = self.path.len();
         Ok(self.budget.push(&mut self.frames, Frame { module, children, first: true, path })?)

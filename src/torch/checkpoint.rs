@@ -24,7 +24,7 @@ use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
 use super::stretch;
 use super::tensor::Tensor;
-use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
+use crate::base::{Budget, Exact, FileOffset, FileSource, Limits, ReaderSource, Source};
 use crate::container::{Finding, Recovery};
 use crate::pickle::{Graph, NodeId, Object, Policy};
 
@@ -160,7 +160,7 @@ impl Options {
     /// As [`Checkpoint::open`].
     pub fn read(&self, source: impl Source + 'static) -> Result<Checkpoint, Error> {
         let mut budget = Budget::new(self.limits.clone());
-        let opened = open::source(Arc::new(source), self, &mut budget)?;
+        let opened = open::source(Arc::new(Exact(source)), self, &mut budget)?;
         Ok(Checkpoint::new(open::finish(opened, self, &mut budget)?, self))
     }
 }

@@ -169,12 +169,13 @@ impl Found {
         let views = pickles.next()?;
         let list = views.root().and_then(Object::items);
         for view in list.into_iter().flat_map(Items::iter) {
-            self.piece(view, pickles.budget).map_err(|fault| Error::fault(fault, view.offset()))?;
+            pickles.budget.memory(256)?;
+            self.piece(view).map_err(|fault| Error::fault(fault, view.offset()))?;
         }
         Ok(())
     }
 
-    fn piece(&mut self, view: Object, budget: &mut Budget) -> Result<(), Fault> {
+    fn piece(&mut self, view: Object) -> Result<(), Fault> {
         const ITEMS: Fault = Fault::Arguments("a piece of a storage is described by 4 items");
         let [key, whole, offset, numel] = view.as_tuple().and_then(Items::array).ok_or(ITEMS)?;
         let (key, whole) = (number(key)?, number(whole)?);
@@ -189,7 +190,6 @@ impl Found {
             offset = offset.saturating_add(*before);
         }
         storage.piece = Some((key.to_string().into(), offset, numel));
-        budget.memory(256).map_err(|why| Fault::BadStorage(why.to_string().into()))?;
         self.storages.insert(key, storage);
         Ok(())
     }

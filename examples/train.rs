@@ -33,9 +33,10 @@ impl Training {
             let error = self.weight[0] * x + self.bias[0] - y;
             (slope, shift, loss) = (slope + error * x, shift + error, loss + error * error);
         }
+        let [of_weight, of_bias] = &mut self.momentum;
         for (parameter, momentum, gradient) in [
-            (&mut self.weight[0], &mut self.momentum[0][0], slope / 2.5),
-            (&mut self.bias[0], &mut self.momentum[1][0], shift / 2.5),
+            (&mut self.weight[0], &mut of_weight[0], slope / 2.5),
+            (&mut self.bias[0], &mut of_bias[0], shift / 2.5),
         ] {
             *momentum = MOMENTUM * *momentum + gradient;
             *parameter -= RATE * *momentum;

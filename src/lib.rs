@@ -20,6 +20,7 @@
 //! | [`torch`] | a file | checkpoints: tensors, storages, modules |
 //! | [`convert`] | a checkpoint | other formats: safetensors and its shards, `.npz` |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
+//! | [`scan`] | a file | a verdict: what it would have done, and why |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -34,10 +35,14 @@ pub mod base;
 pub mod container;
 #[cfg(feature = "convert")]
 pub mod convert;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "pickle")]
 pub mod pickle;
 #[cfg(feature = "python")]
 pub mod python;
+#[cfg(feature = "scan")]
+pub mod scan;
 #[cfg(feature = "torch")]
 pub mod torch;
 

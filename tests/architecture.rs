@@ -18,8 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("container", &["base"]),
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
+    ("doctor", &["base", "pickle", "container", "python", "torch", "convert"]),
     ("convert", &["base", "pickle", "container", "python", "torch"]),
     ("adapters", &["torch"]),
+    ("scan", &["base", "pickle", "container", "python", "torch"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

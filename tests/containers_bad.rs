@@ -789,6 +789,38 @@ fn a_changed_byte_is_found_by_verify() {
 }
 
 #[test]
+fn what_pytorch_overlooks_in_an_archive_is_a_problem_here() {
+    let whole = fs::read(fixture("tensor.pth")).unwrap();
+    let name = b"tensor/data/0";
+    let local = whole.windows(name.len()).position(|window| window == name).unwrap() - 30;
+    let entry = whole.windows(name.len()).rposition(|window| window == name).unwrap() - 46;
+    let with = |at: usize, bits: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= bits;
+        bytes
+    };
+    // PyTorch reads all of these (2.15, tried) but those said to be encrypted in the directory.
+    for (what, bytes, readable) in [
+        ("encrypted, says the local header", with(local + 6, 1), false),
+        ("a patch, says the local header", with(local + 6, 0x20), false),
+        ("encrypted strongly, says the local header", with(local + 6, 0x40), false),
+        ("masked, says the local header", with(local + 7, 0x20), false),
+        ("another local name", with(local + 30, 1), false),
+        ("encrypted, says the directory", with(entry + 8, 1), false),
+        ("sizes that differ", with(entry + 24, 1), false),
+        ("another checksum", with(entry + 16, 1), true),
+        ("bytes behind the archive", [&whole[..], b"more"].concat(), true),
+    ] {
+        let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
+        let read = checkpoint.tensor("").and_then(|tensor| tensor.to_bytes().map(drop));
+        assert_eq!(read.is_ok(), readable, "{what}: {read:?}");
+        assert!(!checkpoint.verify().unwrap().is_sound(), "{what}");
+    }
+    // It takes what begins otherwise for the layout before 1.6.
+    assert!(Checkpoint::from_bytes([b"x", &whole[..]].concat()).is_err());
+}
+
+#[test]
 fn pieces_stay_in_their_storage() {
     let whole = read("pieces.pth");
     // The piece is (key "77", offset 2, numel 3).
@@ -940,7 +972,7 @@ fn faults_say_where_in_the_file_that_holds_them() {
         point_at_arguments(&Checkpoint::open(&index).unwrap(), &bad, Some(&path));
         fs::write(&path, &good).unwrap();
     }
-    let package = strange(read("package.pt"), "LongStorage");
+    let package = strange(read("package.pt"), "FloatStorage");
     point_at_arguments(&Checkpoint::from_bytes(package.clone()).unwrap(), &package, None);
     let tar = strange(read("tar.pth"), "FloatStorage");
     let why = Checkpoint::from_bytes(tar).map(drop).unwrap_err();

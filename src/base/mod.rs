@@ -19,4 +19,6 @@ pub use limits::{Budget, Exceeded, Limit, Limits};
 pub use map::map;
 #[cfg(feature = "output")]
 pub use output::{Existing, Output};
+#[cfg(feature = "torch")]
+pub(crate) use source::Exact;
 pub use source::{FileSource, ReaderSource, Source, Window, read_vec};

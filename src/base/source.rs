@@ -91,6 +91,34 @@ impl Source for Bytes {
     }
 }
 
+/// A source somebody else wrote, held to its word: as many bytes as were asked for, or an error.
+#[cfg(feature = "torch")]
+pub(crate) struct Exact<S>(pub S);
+
+#[cfg(feature = "torch")]
+impl<S: Source> Source for Exact<S> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(at, into)
+    }
+
+    fn lend(&self, at: u64, len: u64) -> Option<&[u8]> {
+        self.0.lend(at, len).filter(|bytes| bytes.len() as u64 == len)
+    }
+
+    fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
+        let bytes = self.0.fetch(at, len)?;
+        if bytes.len() as u64 == len {
+            return Ok(bytes);
+        }
+        let why = format!("{len} bytes at {at} were asked for, {} given", bytes.len());
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, why))
+    }
+}
+
 /// A run of another source's bytes, as a source of its own.
 #[derive(Clone)]
 pub struct Window {

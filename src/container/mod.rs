@@ -13,5 +13,6 @@ pub use error::{Disagreement, Error, Kind};
 pub use tar::{Tar, TarMember, starts_as_tar};
 pub use write::{ALIGNMENT, MemberWriter, ZipWriter, zip_len};
 pub use zip::{
-    Extent, Finding, LocalHeader, Member, MemberId, Method, Oddity, Zip, is_zip, starts_as_zip,
+    Extent, Finding, LocalHeader, Lost, Member, MemberId, Method, Oddity, Recovery, Zip, is_zip,
+    starts_as_zip,
 };

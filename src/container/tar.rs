@@ -26,6 +26,8 @@ pub struct TarMember {
     pub at: FileOffset,
     /// Its bytes; none if it is a link, a folder, a device or sparse.
     pub data: Option<Extent>,
+    /// How many bytes of it the file lacks: none but of [`Tar::recover`].
+    pub missing: u64,
 }
 
 /// The members of a tar archive.
@@ -65,6 +67,19 @@ impl Tar {
     /// [`Kind::Tar`] if a header is none, or lies about its member's size; `Over` at
     /// [`Limits::members`](crate::Limits::members) and `memory`; `Io`.
     pub fn open(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
+        Self::read(source, false, budget)
+    }
+
+    /// As [`open`](Self::open), of an archive that ends early: its last member may lack bytes,
+    /// and headers are followed as far as they go.
+    ///
+    /// # Errors
+    /// `Over`; `Io`.
+    pub fn recover(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
+        Self::read(source, true, budget)
+    }
+
+    fn read(source: &dyn Source, cut: bool, budget: &mut Budget) -> Result<Self, Error> {
         let mut members = Vec::new();
         let mut next = Pending::default();
         let mut at = FileOffset(0);
@@ -79,6 +94,9 @@ impl Tar {
             }
             let wrong = |what| Error::new(Kind::Tar(what), at);
             if !has_checksum(&header) {
+                if cut {
+                    break;
+                }
                 return Err(wrong("a header has another checksum than it says"));
             }
             let kind = header.get(156).copied().unwrap_or_default();
@@ -88,11 +106,15 @@ impl Tar {
             };
             // Links have no data, whatever size they say.
             let stored = if matches!(kind, b'1'..=b'6') { 0 } else { size };
-            let data = Extent { at: at.plus(BLOCK), len: stored };
-            if data.end().0 > source.len() || stored > source.len() {
+            let mut data = Extent { at: at.plus(BLOCK), len: stored };
+            let there = stored.min(source.len().saturating_sub(data.at.0));
+            let missing = stored.saturating_sub(there);
+            if missing > 0 && !cut {
                 return Err(wrong("a member is said to reach past the file's end"));
             }
+            data.len = there;
             match kind {
+                b'x' | b'g' | b'L' | b'K' if missing > 0 => break,
                 b'x' | b'g' | b'L' | b'K' => {
                     if stored > LONGEST {
                         return Err(wrong("an extended header is larger than 1 MiB"));
@@ -106,7 +128,7 @@ impl Tar {
                     next = Pending::default();
                     budget.memory(name.len() as u64).map_err(over)?;
                     let data = whole.then_some(data);
-                    let member = TarMember { name: name.into(), at, data };
+                    let member = TarMember { name: name.into(), at, data, missing };
                     budget.push(&mut members, member).map_err(over)?;
                 }
             }

@@ -272,6 +272,12 @@ impl Plan<'_> {
         &self.unreadable
     }
 
+    /// Leaves out all tensors but those whose name in the checkpoint is kept; of a plan of one file.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.items.retain(|item| keep(&item.from));
+        self.files = vec![(0..self.items.len()).collect()];
+    }
+
     /// How many tensors the globs left out.
     #[must_use]
     pub const fn not_taken(&self) -> usize {

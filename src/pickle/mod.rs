@@ -16,6 +16,7 @@ mod policy;
 mod streams;
 mod text;
 mod trace;
+mod uses;
 
 pub use asm::{AssembleError, assemble};
 pub use decode::Ops;
@@ -34,3 +35,4 @@ pub use opcode::{Form, Op, Opcode};
 pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};
 pub use streams::{Part, Streams};
 pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};
+pub use uses::{Handing, Use, What};

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::graph::Global;
+use super::uses::Handing;
 
 /// How a global is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,8 +90,17 @@ pub enum Pattern {
     },
     /// All of a module and of its submodules.
     Module(Box<[u8]>),
+    /// All of a module, and nothing of its submodules.
+    Only(Box<[u8]>),
+    /// All of a module and of its submodules that are named as classes are: without a dot,
+    /// beginning with a capital.
+    Classes(Box<[u8]>),
+    /// All of modules that have this name inside of others: `six.moves.builtins` is in `moves`.
+    Inner(Box<[u8]>),
     /// All whose qualified name leads through this attribute: `a.os.b` leads through `os`.
     Through(Box<[u8]>),
+    /// All of exactly this name, whatever their module.
+    Named(Box<[u8]>),
     /// All whose `module.name` matches: `*` stands for any bytes, `?` for any one.
     Glob(Box<[u8]>),
 }
@@ -106,6 +116,30 @@ impl Pattern {
     #[must_use]
     pub fn module(module: &str) -> Self {
         Self::Module(module.as_bytes().into())
+    }
+
+    /// Every global of `module` itself.
+    #[must_use]
+    pub fn only(module: &str) -> Self {
+        Self::Only(module.as_bytes().into())
+    }
+
+    /// Every global of `module` and its submodules that is named as a class is.
+    #[must_use]
+    pub fn classes(module: &str) -> Self {
+        Self::Classes(module.as_bytes().into())
+    }
+
+    /// Every global of a module that is called `part` inside of another.
+    #[must_use]
+    pub fn inner(part: &str) -> Self {
+        Self::Inner(part.as_bytes().into())
+    }
+
+    /// Every global that is called `name` in its module.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self::Named(name.as_bytes().into())
     }
 
     /// Every global whose dotted name leads through `attribute`.
@@ -126,6 +160,13 @@ impl Pattern {
         match self {
             Self::Name { module, name } => **module == *global.module && **name == *global.name,
             Self::Module(module) => enclosing(global.module).any(|outer| *outer == **module),
+            Self::Classes(module) => {
+                is_named_as_class(global.name)
+                    && enclosing(global.module).any(|outer| *outer == **module)
+            }
+            Self::Only(module) => **module == *global.module,
+            Self::Inner(part) => inner(global.module).any(|inner| *inner == **part),
+            Self::Named(name) => **name == *global.name,
             Self::Through(attribute) => passed(global.name).any(|part| *part == **attribute),
             Self::Glob(glob) => glob_matches(glob, &[global.module, b".", global.name].concat()),
         }
@@ -140,6 +181,17 @@ fn enclosing(module: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The parts of a module's path, but for the outermost.
+fn inner(module: &[u8]) -> impl Iterator<Item = &[u8]> {
+    module.split(|&byte| byte == b'.').skip(1)
+}
+
+/// Whether a name has no dot and begins, underscores aside, with a capital.
+fn is_named_as_class(name: &[u8]) -> bool {
+    let first = name.iter().find(|&&byte| byte != b'_');
+    first.is_some_and(u8::is_ascii_uppercase) && !name.contains(&b'.')
+}
+
 /// The parts of a dotted name; none if it has no dot.
 fn passed(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     let dotted = name.contains(&b'.').then_some(name);
@@ -151,6 +203,14 @@ impl fmt::Display for Pattern {
         match self {
             Self::Name { module, name } => Global { module, name }.fmt(f),
             Self::Module(module) => write!(f, "module {}", String::from_utf8_lossy(module)),
+            Self::Only(module) => {
+                write!(f, "module {} alone", String::from_utf8_lossy(module))
+            }
+            Self::Classes(module) => {
+                write!(f, "classes of {}", String::from_utf8_lossy(module))
+            }
+            Self::Inner(part) => write!(f, "modules *.{}", String::from_utf8_lossy(part)),
+            Self::Named(name) => write!(f, "any {}", String::from_utf8_lossy(name)),
             Self::Through(attribute) => {
                 write!(f, "through {}", String::from_utf8_lossy(attribute))
             }
@@ -218,6 +278,8 @@ struct Inner {
     otherwise: Positions,
     index: Index,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
+    /// By name, then by module.
+    handings: HashMap<Box<[u8]>, HashMap<Box<[u8]>, &'static [Handing]>>,
 }
 
 type Numbers = HashMap<Box<[u8]>, usize>;
@@ -228,7 +290,11 @@ struct Index {
     /// By name, then by module: so that looking up needs no key of both.
     names: HashMap<Box<[u8]>, Numbers>,
     modules: Numbers,
+    only: Numbers,
+    classes: Numbers,
+    inner: Numbers,
     attributes: Numbers,
+    named: Numbers,
     globs: Vec<usize>,
 }
 
@@ -241,8 +307,8 @@ impl Policy {
         rules: impl IntoIterator<Item = Rule>,
         otherwise: Positions,
     ) -> Self {
-        let (index, extensions) = (Index::default(), BTreeMap::new());
-        let mut inner = Inner { name, rules: Vec::new(), otherwise, index, extensions };
+        let (index, extensions, handings) = (Index::default(), BTreeMap::new(), HashMap::new());
+        let mut inner = Inner { name, rules: Vec::new(), otherwise, index, extensions, handings };
         rules.into_iter().for_each(|rule| inner.add(rule));
         Self(Arc::new(inner))
     }
@@ -265,6 +331,27 @@ impl Policy {
     pub fn with_extension(mut self, code: u32, module: &str, name: &str) -> Self {
         Arc::make_mut(&mut self.0).extensions.insert(code, (module.into(), name.into()));
         self
+    }
+
+    /// This policy, told what the global `name` of `module` does with what it is called with.
+    #[must_use]
+    pub fn with_handing(mut self, module: &str, name: &str, ways: &'static [Handing]) -> Self {
+        let by_module = &mut Arc::make_mut(&mut self.0).handings;
+        let by_module = by_module.entry(name.as_bytes().into()).or_default();
+        by_module.insert(module.as_bytes().into(), ways);
+        self
+    }
+
+    /// What `global` does with what it is called with, as far as the policy was told.
+    #[must_use]
+    pub fn handings(&self, global: Global) -> &'static [Handing] {
+        let by_module = self.0.handings.get(global.name);
+        by_module.and_then(|by_module| by_module.get(global.module)).copied().unwrap_or_default()
+    }
+
+    /// Whether it was told of any global what that does.
+    pub(crate) fn knows_handings(&self) -> bool {
+        !self.0.handings.is_empty()
     }
 
     /// What it is called.
@@ -294,8 +381,20 @@ impl Policy {
     /// Where `global` may stand.
     #[must_use]
     pub fn admits(&self, global: Global) -> Positions {
+        self.ruled(global).unwrap_or(self.0.otherwise)
+    }
+
+    /// Where `global` may stand by the last rule that matches; none if none does.
+    #[must_use]
+    pub fn ruled(&self, global: Global) -> Option<Positions> {
         let rule = self.0.last_rule(global).and_then(|number| self.0.rules.get(number));
-        rule.map_or(self.0.otherwise, |rule| rule.positions)
+        rule.map(|rule| rule.positions)
+    }
+
+    /// The number of the last rule that matches, among [`rules`](Self::rules).
+    #[must_use]
+    pub fn rule_number(&self, global: Global) -> Option<usize> {
+        self.0.last_rule(global)
     }
 
     /// The global behind an extension code, if one was given.
@@ -315,6 +414,18 @@ impl Inner {
             Pattern::Module(module) => {
                 self.index.modules.insert(module.clone(), number);
             }
+            Pattern::Only(module) => {
+                self.index.only.insert(module.clone(), number);
+            }
+            Pattern::Classes(module) => {
+                self.index.classes.insert(module.clone(), number);
+            }
+            Pattern::Inner(part) => {
+                self.index.inner.insert(part.clone(), number);
+            }
+            Pattern::Named(name) => {
+                self.index.named.insert(name.clone(), number);
+            }
             Pattern::Through(attribute) => {
                 self.index.attributes.insert(attribute.clone(), number);
             }
@@ -325,11 +436,18 @@ impl Inner {
 
     /// The number of the last rule that matches.
     fn last_rule(&self, global: Global) -> Option<usize> {
-        let Index { names, modules, attributes, globs } = &self.index;
+        let Index { names, modules, only, classes, inner: parts, attributes, named, globs } =
+            &self.index;
         let name = names.get(global.name).and_then(|by_module| by_module.get(global.module));
         let module = enclosing(global.module).filter_map(|module| modules.get(module));
+        let is_class = is_named_as_class(global.name);
+        let class = enclosing(global.module).filter_map(|module| classes.get(module));
+        let class = class.filter(|_| is_class);
+        let part = inner(global.module).filter_map(|part| parts.get(part));
         let attribute = passed(global.name).filter_map(|part| attributes.get(part));
-        let hashed = name.into_iter().chain(module).chain(attribute).max().copied();
+        let called = named.get(global.name);
+        let single = name.into_iter().chain(called).chain(only.get(global.module));
+        let hashed = single.chain(module).chain(class).chain(part).chain(attribute).max().copied();
         let later = |number: &&usize| hashed.is_none_or(|hashed| **number > hashed);
         let matches = |number: &&usize| {
             self.rules.get(**number).is_some_and(|rule| rule.pattern.matches(global))

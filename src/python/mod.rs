@@ -1,5 +1,6 @@
 //! What the globals of the standard library and numpy mean.
 pub mod forbidden;
+pub mod handing;
 pub mod json;
 pub mod literal;
 pub mod mapping;

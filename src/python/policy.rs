@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::forbidden;
+use super::forbidden::{self, Reach};
+use super::handing;
 use super::names;
 use super::whitelist::{self, Row};
 use crate::pickle::{Global, Pattern, Policy, Position, Positions, Rule};
@@ -12,7 +13,7 @@ use crate::pickle::{Global, Pattern, Policy, Position, Positions, Rule};
 pub fn weights_only() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         let rules = whitelist::WEIGHTS_ONLY.iter().flat_map(whitelisted);
-        Policy::new("weights-only", rules, Positions::NONE)
+        handing(Policy::new("weights-only", rules, Positions::NONE))
     });
     &POLICY
 }
@@ -24,7 +25,7 @@ pub fn strict() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         let held = Positions::only(Position::Value).and(Positions::only(Position::Instance));
         let listed = whitelist::rows().flat_map(whitelisted);
-        Policy::new("strict", forbidden().into_iter().chain(listed), held)
+        handing(Policy::new("strict", refusals().chain(listed), held))
     });
     &POLICY
 }
@@ -39,18 +40,24 @@ pub fn models() -> &'static Policy {
             let positions = row.positions.and(HELD);
             rules(row.module, row.names, positions)
         });
-        Policy::new("models", forbidden().into_iter().chain(listed), HELD)
+        handing(Policy::new("models", refusals().chain(listed), HELD))
     });
     &POLICY
+}
+
+/// The whitelist and nothing else: what stands in no row stands nowhere.
+#[must_use]
+pub fn listed() -> &'static Policy {
+    static LISTED: LazyLock<Policy> = LazyLock::new(|| {
+        Policy::new("whitelist", whitelist::rows().flat_map(whitelisted), Positions::NONE)
+    });
+    &LISTED
 }
 
 /// Whether the whitelist has a row for `global`, under any of its spellings.
 #[must_use]
 pub fn is_whitelisted(global: Global) -> bool {
-    static LISTED: LazyLock<Policy> = LazyLock::new(|| {
-        Policy::new("whitelist", whitelist::rows().flat_map(whitelisted), Positions::NONE)
-    });
-    LISTED.admits(global) != Positions::NONE
+    listed().admits(global) != Positions::NONE
 }
 
 /// Anywhere but as the target of BUILD or behind another call.
@@ -62,35 +69,90 @@ fn whitelisted(row: &Row) -> Vec<Rule> {
     rules(row.module, row.names, row.positions)
 }
 
-fn forbidden() -> Vec<Rule> {
+/// What a forbidden global reaches, and why; none if the tables have nothing against it.
+#[must_use]
+pub fn reach(global: Global) -> Option<(Reach, &'static str)> {
+    static INDEX: LazyLock<(Policy, Vec<(Reach, &'static str)>)> = LazyLock::new(|| {
+        let all = forbidden();
+        let reasons = all.iter().map(|(reach, why, _)| (*reach, *why)).collect();
+        let rules = all.into_iter().map(|(_, _, rule)| rule);
+        (Policy::new("forbidden", rules, Positions::ALL), reasons)
+    });
+    let (policy, reasons) = &*INDEX;
+    reasons.get(policy.rule_number(global)?).copied()
+}
+
+type Reasoned = (Reach, &'static str, Rule);
+
+fn refusals() -> impl Iterator<Item = Rule> {
+    forbidden().into_iter().map(|(_, _, rule)| rule)
+}
+
+fn forbidden() -> Vec<Reasoned> {
     let refused = |pattern| Rule { pattern, positions: Positions::NONE };
-    let words = |(_, words): &(forbidden::Reach, &'static str)| words.split(' ');
-    let modules = forbidden::MODULES
-        .iter()
-        .flat_map(words)
-        .flat_map(|module| names::older_names_within(module).chain([module]));
-    let modules = modules.map(|module| refused(Pattern::module(module)));
-    let through = forbidden::THROUGH.iter().flat_map(words);
-    let through = through.map(|attribute| refused(Pattern::through(attribute)));
-    let single = forbidden::NAMES.iter();
-    let single = single.flat_map(|(_, module, names)| rules(module, names, Positions::NONE));
-    modules.chain(through).chain(single).collect()
+    let rows = forbidden::ROWS.iter().flat_map(|row| {
+        let rules = row.modules.split(' ').flat_map(move |module| match row.names {
+            forbidden::ALL => names::older_names_within(module)
+                .chain([module])
+                .map(|module| refused(Pattern::module(module)))
+                .collect::<Vec<_>>(),
+            forbidden::OWN => vec![refused(Pattern::only(module))],
+            names => rules(module, names, Positions::NONE)
+                .into_iter()
+                .flat_map(|rule| of_paths(rule.clone()).into_iter().flatten().chain([rule]))
+                .collect(),
+        });
+        rules.map(move |rule| (row.reach, row.why, rule))
+    });
+    let words = |table: &'static [(Reach, &'static str)], why, pattern: fn(&str) -> Pattern| {
+        table.iter().flat_map(move |(reach, words)| {
+            words.split(' ').map(move |word| (*reach, why, refused(pattern(word))))
+        })
+    };
+    let inner = words(forbidden::INNER, "that module by another way", Pattern::inner);
+    let named =
+        words(forbidden::NAMED, "a module or handle that another module holds", Pattern::named);
+    let through = "leads through a module or handle that another holds";
+    let through = words(forbidden::THROUGH, through, Pattern::through);
+    inner.chain(named).chain(through).chain(rows).collect()
+}
+
+/// What is said of `pathlib.Path`'s methods, said of the classes that files name.
+fn of_paths(rule: Rule) -> Option<[Rule; 2]> {
+    let Pattern::Name { module, name } = &rule.pattern else { return None };
+    let method = name.strip_prefix(b"Path.").filter(|_| module.starts_with(b"pathlib"))?;
+    Some([&b"PosixPath."[..], b"WindowsPath."].map(|class| Rule {
+        pattern: Pattern::Name { module: module.clone(), name: [class, method].concat().into() },
+        positions: rule.positions,
+    }))
 }
 
 /// A rule for each name under each of its spellings.
 fn rules(module: &str, names: &str, positions: Positions) -> Vec<Rule> {
     if names == "*" {
-        return vec![Rule { pattern: Pattern::module(module), positions }];
+        return vec![Rule { pattern: Pattern::classes(module), positions }];
     }
-    let spellings = names.split(' ').flat_map(|name| {
-        let own = [(module.to_owned(), name.to_owned())];
-        own.into_iter().chain(names::older(module, name))
-    });
     let rule = |(module, name): (String, String)| Rule {
         pattern: Pattern::name(&module, &name),
         positions,
     };
-    spellings.map(rule).collect()
+    names.split(' ').flat_map(|name| spellings(module, name)).map(rule).collect()
+}
+
+/// A global by its own name and those it had before.
+fn spellings(module: &str, name: &str) -> impl Iterator<Item = (String, String)> {
+    let own = [(module.to_owned(), name.to_owned())];
+    own.into_iter().chain(names::older(module, name))
+}
+
+/// Tells a policy what globals do with what they are called with.
+fn handing(policy: Policy) -> Policy {
+    let rows = handing::ROWS.iter();
+    let each = rows.flat_map(|row| row.names.split(' ').map(move |name| (row, name)));
+    each.fold(policy, |policy, (row, name)| {
+        spellings(row.module, name)
+            .fold(policy, |policy, (module, name)| policy.with_handing(&module, &name, row.ways))
+    })
 }
 
 #[cfg(test)]
@@ -100,7 +162,7 @@ mod tests {
 
     #[test]
     fn nothing_is_both_whitelisted_and_forbidden() {
-        let refused = Policy::new("forbidden", forbidden(), Positions::ALL);
+        let refused = Policy::new("forbidden", refusals(), Positions::ALL);
         for row in whitelist::rows() {
             for name in row.names.split(' ') {
                 let judged = refused.judge(row.module, name);

@@ -6,7 +6,7 @@
 use super::error::{Error, Kind};
 use super::origin::Names;
 use super::sniff::Container;
-use crate::base::{Budget, Source};
+use crate::base::{Budget, Category, Source};
 use crate::container::{Member, Zip};
 
 /// An archive with its parts found.
@@ -31,7 +31,19 @@ const MARKS: &[(&str, Container)] = &[
 
 impl Archive {
     pub(crate) fn open(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
-        let zip = Zip::open(source, budget)?;
+        Self::of(Zip::open(source, budget)?, source, budget)
+    }
+
+    /// Opens an archive, without its directory if that is missing or damaged.
+    pub(crate) fn salvage(source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
+        let zip = match Zip::open(source, &mut budget.clone()) {
+            Err(why) if why.category() == Category::Malformed => Zip::recover(source, budget)?,
+            other => other?,
+        };
+        Self::of(zip, source, budget)
+    }
+
+    fn of(zip: Zip, source: &dyn Source, budget: &mut Budget) -> Result<Self, Error> {
         let (root, container) = if let Some(found) = marked(&zip)? {
             found
         } else {

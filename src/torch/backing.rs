@@ -69,6 +69,10 @@ impl Checkpoint {
 
     /// A part of a storage, shared or read.
     pub(crate) fn fetch(&self, storage: StorageId, start: u64, len: u64) -> Result<Bytes, Error> {
+        // Of an empty view the place means nothing: it may lie behind the file's end.
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
         let (id, start) = self.storages().whole(storage, start);
         let Some((part, key)) = self.holder(id) else { return Ok(Bytes::new()) };
         let fetched = match part.place(key).map_err(|why| self.name(part.locate(why)))? {

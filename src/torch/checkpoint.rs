@@ -24,8 +24,8 @@ use super::sniff::Container;
 use super::storage::{Storage, StorageId, Storages};
 use super::stretch;
 use super::tensor::Tensor;
-use crate::base::{Budget, FileOffset, FileSource, Limits, ReaderSource, Source};
-use crate::container::Finding;
+use crate::base::{Budget, Exact, FileOffset, FileSource, Limits, ReaderSource, Source};
+use crate::container::{Finding, Recovery};
 use crate::pickle::{Graph, NodeId, Object, Policy};
 
 /// An open checkpoint: a state dict, a whole model, or anything else that `torch.save` takes.
@@ -75,12 +75,14 @@ pub struct Options {
     pub limits: Limits,
     /// Which pickle of a plain file of several, from 0.
     pub stream: usize,
+    /// Whether archives that are cut off or damaged are read as far as they go.
+    pub salvage: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let policy = crate::python::policy::models().clone();
-        Self { policy, limits: Limits::default(), stream: 0 }
+        Self { policy, limits: Limits::default(), stream: 0, salvage: false }
     }
 }
 
@@ -103,6 +105,16 @@ impl Options {
     #[must_use]
     pub const fn stream(mut self, index: usize) -> Self {
         self.stream = index;
+        self
+    }
+
+    /// Reads archives without a usable directory by their members' own headers, and tar archives
+    /// that end early up to there: PyTorch refuses such files. A tensor whose bytes are not all
+    /// there is listed with an error; compare checksums ([`Checkpoint::verify`]) before you trust
+    /// the others.
+    #[must_use]
+    pub const fn salvage(mut self, salvage: bool) -> Self {
+        self.salvage = salvage;
         self
     }
 
@@ -148,7 +160,7 @@ impl Options {
     /// As [`Checkpoint::open`].
     pub fn read(&self, source: impl Source + 'static) -> Result<Checkpoint, Error> {
         let mut budget = Budget::new(self.limits.clone());
-        let opened = open::source(Arc::new(source), self, &mut budget)?;
+        let opened = open::source(Arc::new(Exact(source)), self, &mut budget)?;
         Ok(Checkpoint::new(open::finish(opened, self, &mut budget)?, self))
     }
 }
@@ -241,6 +253,11 @@ impl Checkpoint {
         }
     }
 
+    /// The same, of the file at this path, which errors name.
+    pub(crate) fn at_path(self, path: PathBuf) -> Self {
+        Self { path: Some(path), ..self }
+    }
+
     /// An error about one of its objects, with the file and member the object is in.
     pub(crate) fn locate(&self, object: NodeId, why: Error) -> Error {
         let index = self.opened.graph.object(object).index().unwrap_or_default();
@@ -291,6 +308,12 @@ impl Checkpoint {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// What is known of an archive that was opened by [`Options::salvage`] without its directory.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.origins().iter().find_map(|part| part.archive()?.zip.recovery())
     }
 
     /// The files it was read from, as far as they are known by path.

@@ -7,6 +7,8 @@
 //! Source: PyTorch 2.15 `torch/serialization.py` (`_legacy_save`, `_legacy_load`),
 //! `torch/csrc/generic/serialization.cpp` (`THPStorage_writeFileRaw`).
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::error::{Error, Fault, Kind};
@@ -49,6 +51,34 @@ pub(crate) fn open(
         runs.big_endian = Storages::untyped(&graph);
     }
     Ok((graph, runs))
+}
+
+/// Bytes that such a file has when it is whole, by the sizes that its object claims; none if
+/// they do not tell.
+pub(crate) fn whole_len(
+    source: &dyn Source,
+    policy: &Policy,
+    budget: &mut Budget,
+) -> Result<Option<u64>, Error> {
+    let mut pickles = Pickles { source, policy, budget, at: FileOffset(0), window: WINDOW };
+    for _ in 0..3 {
+        pickles.next()?;
+    }
+    let graph = pickles.next()?;
+    let keys = pickles.next()?;
+    let claimed: HashMap<_, _> = Storages::claimed(&graph).into_iter().collect();
+    let Some(list) = keys.root().and_then(pickle::Object::items) else { return Ok(None) };
+    let mut end = pickles.at.0;
+    for key in list.iter() {
+        let key = match key.value() {
+            Value::Int(key) => key.to_string(),
+            _ => key.as_str().unwrap_or_default().to_owned(),
+        };
+        let Some(nbytes) = claimed.get(&*key) else { return Ok(None) };
+        // The count comes before the data.
+        end = end.saturating_add(8).saturating_add(*nbytes);
+    }
+    Ok(Some(end))
 }
 
 /// Walks from count to count. What lies behind the file's end is not there.

@@ -264,7 +264,8 @@ pub(crate) fn source_within(
 }
 
 fn zip(source: &Arc<dyn Source>, options: &Options, budget: &mut Budget) -> Result<Opened, Error> {
-    let archive = Arc::new(Archive::open(&**source, budget)?);
+    let open = if options.salvage { Archive::salvage } else { Archive::open };
+    let archive = Arc::new(open(&**source, budget)?);
     match archive.container {
         Container::Package => package::open(source, &archive, options, budget),
         Container::Export => export::open(source, &archive, options, budget),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::formats;
 use super::legacy::MAGIC;
 use crate::base::Source;
 use crate::pickle::{Kind, Ops};
@@ -61,35 +62,20 @@ impl fmt::Display for Container {
 /// Bytes looked at.
 const HEAD: u64 = 512;
 
-/// Formats that are no checkpoint, or none that is read yet: where their mark stands, the
-/// mark, and what to tell the user.
-const OTHERS: &[(usize, &[u8], &str)] = &[
-    (
-        8,
-        b"{\"",
-        "this looks like a safetensors file, but its first bytes are no length of a header",
-    ),
-    (0, b"GGUF", "this is a GGUF file, not a PyTorch file"),
-    (0, b"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras, perhaps), not a PyTorch file"),
-    (0, b"\x93NUMPY", "this is a NumPy array file, not a PyTorch file"),
-    (0, b"version https://git-lfs", LFS),
-    (0, b"\x1f\x8b", "this is gzip-compressed: unpack it first"),
-    (0, b"7z\xbc\xaf\x27\x1c", "this is a 7z archive: unpack it first"),
-    (0, b"Rar!\x1a\x07", "this is a rar archive: unpack it first"),
-    (0, b"\xfd7zXZ\0", "this is xz-compressed: unpack it first"),
-    (0, b"BZh", "this is bzip2-compressed: unpack it first"),
-    (0, b"\x28\xb5\x2f\xfd", "this is zstd-compressed: unpack it first"),
-    (0, b"\x7fELF", "this is an ELF program, not a PyTorch file"),
-    (0, b"%PDF", "this is a PDF document, not a PyTorch file"),
-];
-
-const LFS: &str = "this is a git-LFS pointer, not the file itself: run `git lfs pull`";
-
 /// Said of text that may yet be a pickle of protocol 0.
 pub(crate) const TEXT: &str = "this is a text file, not a PyTorch file";
 
+/// Said of web pages.
+pub(crate) const PAGE: &str =
+    "this is a web page, not the file itself: an error or log-in page was saved";
+
+/// What a file is if it is text; none if it is not.
+pub(crate) fn text_of(source: &dyn Source) -> std::io::Result<Option<&'static str>> {
+    Ok(text(&source.fetch(0, source.len().min(HEAD))?))
+}
+
 /// Words in which web pages begin.
-const PAGES: &[&str] = &["<!doctype", "<html", "<?xml"];
+const PAGES: &[&str] = &["<!doctype", "<html", "<head", "<body", "<?xml", "<error"];
 
 /// Whether a file begins as those of PyTorch before 1.6 do.
 pub(crate) fn is_legacy(source: &dyn Source) -> std::io::Result<bool> {
@@ -120,12 +106,11 @@ pub(crate) fn name_other(source: &dyn Source) -> std::io::Result<Option<&'static
     if source.is_empty() {
         return Ok(Some("the file is empty: get it again from where it came"));
     }
+    if let Some(format) = formats::of(source)? {
+        return Ok(Some(format.message));
+    }
     let head = source.fetch(0, source.len().min(HEAD))?;
-    let marked = |&&(at, mark, _): &&(usize, &[u8], &str)| {
-        head.get(at..).is_some_and(|bytes| bytes.starts_with(mark))
-    };
-    let known = OTHERS.iter().find(marked).map(|&(_, _, what)| what);
-    Ok(known.or_else(|| text(&head)))
+    Ok(text(&head))
 }
 
 /// Whether text reads as the operations of protocol 0, up to STOP or to where it was cut.
@@ -155,7 +140,7 @@ fn text(head: &[u8]) -> Option<&'static str> {
     }
     let start = valid.trim_start().to_ascii_lowercase();
     if PAGES.iter().any(|page| start.starts_with(page)) {
-        return Some("this is a web page, not the file itself: an error or log-in page was saved");
+        return Some(PAGE);
     }
     if start.starts_with(['{', '[']) {
         return Some(

@@ -289,12 +289,13 @@ impl Opened {
     fn whole(&self, stitched: &Stitched, chunk: &Chunk) -> Result<TensorRef<'_>, Error> {
         let list = self.checkpoint.tensors()?;
         let [entry] = list.entries() else {
-            return Err(Error::fault(Fault::Chunks("one of its chunks is no tensor"), None));
+            let fault = Fault::Chunks("one of its chunks is no tensor");
+            return Err(self.checkpoint.name(Error::fault(fault, None)));
         };
         let tensor = entry.on(&self.checkpoint)?;
         if tensor.dtype() != stitched.dtype || tensor.shape() != chunk.sizes {
             let why = "one of its chunks has another dtype or shape than the checkpoint says";
-            return Err(Error::fault(Fault::Chunks(why), None));
+            return Err(self.checkpoint.name(Error::fault(Fault::Chunks(why), None)));
         }
         Ok(tensor)
     }
@@ -373,7 +374,8 @@ impl Files {
         let opened = open::source_within(file, &self.options, &mut budget);
         let (path, at) = (self.folder.path(&chunk.file), chunk.bytes.start);
         let opened = opened.map_err(|why| why.moved(at).in_file(&path))?.moved(at);
-        let opened = Arc::new(Opened { checkpoint: Checkpoint::new(opened, &self.options) });
+        let checkpoint = Checkpoint::new(opened, &self.options).at_path(path);
+        let opened = Arc::new(Opened { checkpoint });
         if chunks.len() >= KEPT {
             chunks.clear();
         }

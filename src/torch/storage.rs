@@ -161,6 +161,21 @@ impl Storages {
         widths
     }
 
+    /// Every storage that `graph` mentions: its key and the bytes that it claims, in the order of
+    /// the stream; the first of several claims counts.
+    pub(crate) fn claimed(graph: &Graph) -> Vec<(Box<str>, u64)> {
+        let mut seen = HashSet::new();
+        let claims = graph.objects().filter_map(|object| match object.value() {
+            Value::Persistent(id) => Claim::of(id)?.ok(),
+            _ => None,
+        });
+        let bytes = |claim: &Claim| claim.numel.saturating_mul(claim.dtype.map_or(1, DType::width));
+        claims
+            .filter(|claim| seen.insert(claim.key.clone()))
+            .map(|claim| (claim.key.clone(), bytes(&claim)))
+            .collect()
+    }
+
     /// Keys of the untyped storages that `graph` mentions.
     pub(crate) fn untyped(graph: &Graph) -> HashSet<Box<str>> {
         let claims = graph.objects().filter_map(|object| match object.value() {

@@ -165,12 +165,13 @@ pub fn stretches<'file>(
         Err(why) if begins => return Err(why.into()),
         Err(_) => None,
     };
+    // One that is damaged may be a pickle that begins like one.
     let tar = match container::starts_as_tar(source)? {
-        true => Some(Tar::open(source, &mut Budget::new(limits.clone()))?),
+        true => Tar::open(source, &mut Budget::new(limits.clone())).ok(),
         false => None,
     };
-    let whole = !begins && tar.is_none();
-    let plain = if whole { plain(source, zip.is_some())? } else { None };
+    let is_archive = zip.is_some() || tar.is_some();
+    let plain = if begins { None } else { plain(source, is_archive)? };
     let members = zip.map(|zip| {
         let mut ids = zip.members().map(|member| member.id()).collect::<Vec<_>>().into_iter();
         std::iter::from_fn(move || {
@@ -178,7 +179,8 @@ pub fn stretches<'file>(
         })
     });
     let in_tar = tar.into_iter().flat_map(|tar| tar.members().to_vec());
-    let in_tar = in_tar.filter_map(|member| of_tar_member(source, limits, &member).transpose());
+    let in_tar =
+        in_tar.filter_map(move |member| of_tar_member(source, limits, &member).transpose());
     Ok(plain.into_iter().map(Ok).chain(members.into_iter().flatten()).chain(in_tar))
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn open(
     options: &Options,
     budget: &mut Budget,
 ) -> Result<Opened, Error> {
-    let tar = Tar::open(&*source, budget)?;
+    let open = if options.salvage { Tar::recover } else { Tar::open };
+    let tar = open(&*source, budget)?;
     let find = |name: &str| {
         let found = tar.find(name.as_bytes())?;
         found.ok_or_else(|| Error::new(Kind::NotACheckpoint(OTHER_TAR)))
@@ -46,7 +47,11 @@ pub(crate) fn open(
         let place = find(name)?;
         let whole = up_to(&source, place)?;
         let pickles = pickles(&whole, place, WINDOW, options, budget);
-        read(&mut found, pickles).map_err(|why| why.in_member(name))?;
+        let outcome = read(&mut found, pickles).map_err(|why| why.in_member(name));
+        // What was read before the file ended stays.
+        if !options.salvage {
+            outcome?;
+        }
     }
     let place = find("pickle")?;
     let whole = up_to(&source, place)?;
@@ -164,12 +169,13 @@ impl Found {
         let views = pickles.next()?;
         let list = views.root().and_then(Object::items);
         for view in list.into_iter().flat_map(Items::iter) {
-            self.piece(view, pickles.budget).map_err(|fault| Error::fault(fault, view.offset()))?;
+            pickles.budget.memory(256)?;
+            self.piece(view).map_err(|fault| Error::fault(fault, view.offset()))?;
         }
         Ok(())
     }
 
-    fn piece(&mut self, view: Object, budget: &mut Budget) -> Result<(), Fault> {
+    fn piece(&mut self, view: Object) -> Result<(), Fault> {
         const ITEMS: Fault = Fault::Arguments("a piece of a storage is described by 4 items");
         let [key, whole, offset, numel] = view.as_tuple().and_then(Items::array).ok_or(ITEMS)?;
         let (key, whole) = (number(key)?, number(whole)?);
@@ -184,7 +190,6 @@ impl Found {
             offset = offset.saturating_add(*before);
         }
         storage.piece = Some((key.to_string().into(), offset, numel));
-        budget.memory(256).map_err(|why| Fault::BadStorage(why.to_string().into()))?;
         self.storages.insert(key, storage);
         Ok(())
     }

@@ -1,9 +1,14 @@
 """Looks for streams that depickle and CPython's C unpickler read differently.
 
 Usage: python tests/python/differ.py PATH-TO-EXAMPLE-tagged_json [--seed N] [--rounds N]
+       python tests/python/differ.py --serve
 
 Streams are made of operations at random, and of what CPython wrote by changing it. Differences
 that docs/pickle-differences.md has a row for are counted, any other is printed and fails.
+
+With --serve it judges for somebody else (the fuzz target `cpython`): a stream and what the example
+would say of it come in, each behind its length, and a line goes out for both: the row, or what
+differs.
 """
 
 import argparse
@@ -289,7 +294,27 @@ def row_of(us, them, stream):
     return None
 
 
+def serve():
+    def part():
+        size = sys.stdin.buffer.read(4)
+        if len(size) < 4:
+            sys.exit()
+        return sys.stdin.buffer.read(struct.unpack("<I", size)[0])
+
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    while True:
+        stream, us = part(), part().decode()
+        tagged.EFFECTS.clear()
+        them = theirs(stream)
+        row = row_of(us, them, stream)
+        text = row or "differs %r\tours %r\ttheirs %r" % (stream, us[:300], them[:300])
+        print(text, flush=True)
+
+
 def main():
+    if sys.argv[1:] == ["--serve"]:
+        warnings.simplefilter("ignore")
+        return serve()
     parser = argparse.ArgumentParser()
     parser.add_argument("example")
     parser.add_argument("--seed", type=int, default=0)

@@ -39,6 +39,10 @@ pub(crate) enum Verb {
     Diff(crate::diff::Diff),
     /// Checksums of every member, bounds of every tensor: whether a file is sound.
     Verify(Verify),
+    /// What a file is, or what is wrong with it and what to do.
+    Doctor(crate::doctor::Args),
+    /// Every global that a file names: where it stands, how often, and what the tables say of it.
+    Globals(crate::globals::Args),
     /// A state dict as safetensors, `.npz`, or a `.pth` that weights_only=True loads: bit for bit.
     ///
     /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
@@ -335,7 +339,7 @@ fn extension(text: &str) -> Result<Extension, String> {
 const MOST_CODE: u32 = i32::MAX as u32;
 
 /// Bytes, with K, M, G or T for powers of 1,024.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
     let shift = match unit.as_str() {

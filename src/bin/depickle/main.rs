@@ -5,6 +5,8 @@ mod asm;
 mod convert;
 mod diff;
 mod dis;
+mod doctor;
+mod globals;
 mod info;
 mod input;
 mod ls;
@@ -46,6 +48,8 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Asm(args) => asm::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Globals(args) => globals::run(&args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

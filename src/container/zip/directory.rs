@@ -27,10 +27,12 @@ pub(super) struct Entry {
     pub(super) flags: u16,
     /// Another member has this name, or one that differs in case only.
     pub(super) twin: bool,
+    /// It was made from the local header: there is no entry in the file.
+    pub(super) recovered: bool,
 }
 
 impl Entry {
-    fn new(at: FileOffset, parsed: &mut record::Entry<'_>) -> Result<Self, Kind> {
+    fn new(at: FileOffset, parsed: &mut record::Entry<'_>, recovered: bool) -> Result<Self, Kind> {
         if parsed.disk != 0 {
             return Err(Kind::MultiDisk);
         }
@@ -47,6 +49,7 @@ impl Entry {
             method: parsed.method,
             flags: parsed.flags,
             twin: false,
+            recovered,
         })
     }
 
@@ -80,7 +83,7 @@ pub(super) fn read(
         found = found.saturating_add(1);
         // Of entries not announced, only the number is of interest.
         if found <= ending.entries {
-            let entry = Entry::new(at, &mut parsed);
+            let entry = Entry::new(at, &mut parsed, ending.recovered);
             let entry = entry.map_err(|kind| Error::of(kind, at, parsed.name))?;
             reading.keep(entry, &parsed, notes).map_err(over(at))?;
         }

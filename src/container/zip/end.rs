@@ -31,6 +31,8 @@ pub(super) struct Ending {
     pub(super) at: FileOffset,
     /// Bytes between the directory and the records that end the archive.
     pub(super) gap: u64,
+    /// Nothing of it is in the file: it was made from the local headers.
+    pub(super) recovered: bool,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -86,7 +88,8 @@ impl<'source> Tail<'source> {
             let by = directory_end.saturating_sub(records_at.0);
             return Err(Error::new(Kind::DirectoryOutside(by), at));
         };
-        let mut ending = Ending { directory, entries: whole.entries, at, gap, findings };
+        let (entries, recovered) = (whole.entries, false);
+        let mut ending = Ending { directory, entries, at, gap, recovered, findings };
         self.look_around(&mut ending, end.more);
         Ok(ending)
     }

@@ -5,6 +5,7 @@ mod directory;
 mod end;
 mod finding;
 mod record;
+mod recover;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::base::{Budget, FileOffset, Limit, Source};
 
 pub use data::{Extent, LocalHeader};
 pub use finding::{Finding, Oddity};
+pub use recover::{Lost, Recovery};
 
 /// General purpose flags (APPNOTE 4.4.4) that keep a member from being read.
 const ENCRYPTED: u16 = 0x0001 | 0x0040 | 0x2000;
@@ -68,6 +70,7 @@ pub struct Zip {
     entries: Vec<Entry>,
     names: Names,
     findings: Vec<Finding>,
+    recovery: Option<Recovery>,
 }
 
 /// Which member of a [`Zip`], counted from 0 in the directory's order.
@@ -119,7 +122,8 @@ impl Zip {
         let findings = std::mem::take(&mut ending.findings);
         let mut notes = Notes { all: findings, budget };
         let (entries, names) = directory::read(&bytes, &ending, &mut notes)?;
-        let mut zip = Self { bytes, directory, entries, names, findings: Vec::new() };
+        let (findings, recovery) = (Vec::new(), None);
+        let mut zip = Self { bytes, directory, entries, names, findings, recovery };
         notes.look_at_places(&zip).map_err(&over)?;
         zip.findings = notes.all;
         Ok(zip)
@@ -165,7 +169,8 @@ impl Zip {
         &self.findings
     }
 
-    /// Where the central directory is.
+    /// Where the central directory is; in an archive that was [recovered](Self::recover), the
+    /// file's end, and nothing is there.
     #[must_use]
     pub const fn directory(&self) -> Extent {
         self.directory
@@ -253,10 +258,11 @@ impl<'zip> Member<'zip> {
         FileOffset(self.entry.header)
     }
 
-    /// Where its directory entry is.
+    /// Where its directory entry is; in an archive that was [recovered](Zip::recover), where its
+    /// local header is.
     #[must_use]
     pub const fn entry_offset(&self) -> FileOffset {
-        FileOffset(self.entry.at)
+        if self.entry.recovered { self.header_offset() } else { FileOffset(self.entry.at) }
     }
 
     /// Where its data end at the soonest: extra fields in the local header may push them on.

@@ -11,8 +11,9 @@ use crate::container::{Error, Kind};
 
 pub(super) const LOCAL: u32 = 0x0403_4b50;
 pub(super) const END: u32 = 0x0605_4b50;
-const ENTRY: u32 = 0x0201_4b50;
-const ZIP64_END: u32 = 0x0606_4b50;
+pub(super) const DESCRIPTOR: u32 = 0x0807_4b50;
+pub(super) const ENTRY: u32 = 0x0201_4b50;
+pub(super) const ZIP64_END: u32 = 0x0606_4b50;
 const ZIP64_LOCATOR: u32 = 0x0706_4b50;
 
 /// Bytes of a record, without what varies in length.
@@ -27,7 +28,7 @@ pub(super) const ONES: u64 = u32::MAX as u64;
 pub(super) const ONES16: u64 = u16::MAX as u64;
 
 /// Extra field ids (APPNOTE 4.5.2 and 4.6.9).
-const ZIP64_EXTRA: u16 = 0x0001;
+pub(super) const ZIP64_EXTRA: u16 = 0x0001;
 const UNICODE_PATH: u16 = 0x7075;
 
 /// End of central directory record (4.3.16), or the zip64 one (4.3.14).
@@ -70,6 +71,7 @@ pub(super) struct Entry<'data> {
 pub(super) struct Local {
     pub(super) flags: u16,
     pub(super) method: u16,
+    pub(super) crc: u32,
     pub(super) compressed: u64,
     pub(super) size: u64,
     pub(super) name_len: u16,
@@ -168,12 +170,13 @@ pub(super) fn entry(input: &[u8]) -> IResult<&[u8], Entry<'_>> {
 
 pub(super) fn local(input: &[u8]) -> IResult<&[u8], Local> {
     let (input, _) = signature(input, LOCAL)?;
-    let (input, (_needed, flags, method, _time, _date, _crc)) =
+    let (input, (_needed, flags, method, _time, _date, crc)) =
         (le_u16, le_u16, le_u16, le_u16, le_u16, le_u32).parse(input)?;
     (le_u32, le_u32, le_u16, le_u16)
         .map(|(compressed, size, name_len, extra_len)| Local {
             flags,
             method,
+            crc,
             compressed: compressed.into(),
             size: size.into(),
             name_len,

@@ -1,11 +1,12 @@
 //! Globals, and objects that Python would make by calling them.
 
-use super::memo::{Globals, Spelled};
-use super::{Machine, Step, forbidden, wrong};
+use super::memo::{Globals, Spelled, Standing};
+use super::{Machine, Step, forbidden, refusal, wrong};
 use crate::base::Limit;
 use crate::pickle::error::Kind;
 use crate::pickle::graph::{Dict, EffectKind, Global, Items, Make, Node, NodeId, Span, Value};
 use crate::pickle::policy::{Position, Positions};
+use crate::pickle::uses;
 
 impl Machine<'_> {
     pub(super) fn line_global(&mut self, module: &[u8], name: &[u8]) -> Step<NodeId> {
@@ -70,29 +71,75 @@ impl Machine<'_> {
         if positions == Positions::NONE {
             return Err(forbidden(global, Position::Value).into());
         }
+        let hands = !self.policy.handings(global).is_empty();
         let bytes = module.len.saturating_add(name.len).saturating_add(Globals::ENTRY);
         self.build.budget().memory(bytes)?;
         let id = self.build.global(module, name)?;
         self.globals.by_name.insert(spelled, id);
-        self.globals.positions.insert(id, positions);
+        self.globals.standings.insert(id, Standing { positions, hands });
         Ok(id)
     }
 
-    /// Whether the policy lets `callable` stand in `position`.
-    pub(super) fn check(&self, callable: NodeId, position: Position) -> Step {
-        let object = self.build.graph().object(callable);
-        let (named, position) = match object.value() {
-            Value::Global(_) => (object, position),
-            Value::Recipe(recipe) => (recipe.callable(), Position::Computed),
-            Value::Persistent(_) | Value::Extension(_) => return Ok(()),
-            _ => return Err(wrong("something to call", object.kind()).into()),
-        };
-        let positions = self.globals.positions.get(&named.id()).copied();
-        if positions.unwrap_or(self.policy.otherwise()).has(position) {
+    /// Whether the policy lets a call be: of `callable` in `position`, with `args`, and with what
+    /// that hands on to be called.
+    pub(super) fn check(&self, callable: NodeId, args: NodeId, position: Position) -> Step {
+        let standing = self.globals.standings.get(&callable);
+        if let Some(Standing { positions, hands: false }) = standing
+            && positions.has(position)
+        {
             return Ok(());
         }
-        let anonymous = Global { module: b"<call>", name: b"<result>" };
-        Err(forbidden(named.as_global().unwrap_or(anonymous), position).into())
+        self.check_uses(callable, args, position)
+    }
+
+    #[cold]
+    fn check_uses(&self, callable: NodeId, args: NodeId, position: Position) -> Step {
+        let graph = self.build.graph();
+        let (object, args) = (graph.object(callable), graph.object(args));
+        match object.value() {
+            Value::Global(_) | Value::Recipe(_) | Value::Persistent(_) | Value::Extension(_) => {}
+            _ => return Err(wrong("something to call", object.kind()).into()),
+        }
+        let mut refused = None;
+        self.policy.uses(object, args, position, &mut |used| {
+            if refused.is_none() && !self.policy.permits(&used) {
+                refused = Some(refusal(&used));
+            }
+        });
+        refused.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// Whether the policy lets something be done to what a call made.
+    pub(super) fn check_effect(
+        &self,
+        object: NodeId,
+        kind: EffectKind,
+        state: Option<NodeId>,
+    ) -> Step {
+        if !self.policy.knows_handings() {
+            return Ok(());
+        }
+        let graph = self.build.graph();
+        let callable = match graph.kind(object) {
+            Some(Node::Recipe(recipe)) => match graph.made(recipe) {
+                Some(made) if made.make == Make::Reduce => *made.callable,
+                _ => return Ok(()),
+            },
+            Some(Node::Persistent(_)) => object,
+            _ => return Ok(()),
+        };
+        let standing = self.globals.standings.get(&callable);
+        if standing.is_some_and(|standing| !standing.hands) {
+            return Ok(());
+        }
+        let (object, state) = (graph.object(object), state.map(|state| graph.object(state)));
+        let mut refused = None;
+        self.policy.uses_of_done(object, kind, state, &mut |used| {
+            if refused.is_none() && !self.policy.permits(&used) {
+                refused = Some(refusal(&used));
+            }
+        });
+        refused.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     /// Arguments are a tuple, or something that a call would have made one.
@@ -117,7 +164,7 @@ impl Machine<'_> {
         let args = self.pop()?;
         let callable = self.pop()?;
         self.check_args(args)?;
-        self.check(callable, Position::Call)?;
+        self.check(callable, args, Position::Call)?;
         let id = self.build.recipe(Make::Reduce, callable, args, NodeId::NONE)?;
         self.push(id)
     }
@@ -128,7 +175,7 @@ impl Machine<'_> {
         if make == Make::NewObjEx {
             self.check_kwargs(kwargs)?;
         }
-        self.check(class, Position::Instance)?;
+        self.check(class, args, Position::Instance)?;
         let id = self.build.recipe(make, class, args, kwargs)?;
         self.push(id)
     }
@@ -138,7 +185,7 @@ impl Machine<'_> {
         let above = self.stack.get(height..).unwrap_or_default();
         let (&class, args) = above.split_first().ok_or(Kind::Underflow)?;
         let args = self.build.tuple(args)?;
-        self.check(class, Position::Instance)?;
+        self.check(class, args, self.position_of(Make::Obj, args))?;
         let id = self.build.recipe(Make::Obj, class, args, NodeId::NONE)?;
         self.replace(height, id)
     }
@@ -150,17 +197,24 @@ impl Machine<'_> {
         }
         let args = self.build.tuple(self.stack.get(height..).unwrap_or_default())?;
         let class = self.line_global(module, name)?;
-        self.check(class, Position::Instance)?;
+        self.check(class, args, self.position_of(Make::Inst, args))?;
         let id = self.build.recipe(Make::Inst, class, args, NodeId::NONE)?;
         self.replace(height, id)
+    }
+
+    fn position_of(&self, make: Make, args: NodeId) -> Position {
+        uses::position_of(make, self.build.graph().object(args))
     }
 
     pub(super) fn set_state(&mut self) -> Step {
         let state = self.pop()?;
         let object = self.top()?;
         match self.build.graph().kind(object) {
-            Some(Node::Recipe(_) | Node::Persistent(_) | Node::Extension(_)) => {}
-            Some(Node::Global(_)) => self.check(object, Position::Target)?,
+            Some(Node::Recipe(_) | Node::Persistent(_)) => {
+                self.check_effect(object, EffectKind::State, Some(state))?;
+            }
+            Some(Node::Extension(_)) => {}
+            Some(Node::Global(_)) => self.check(object, NodeId::EMPTY_TUPLE, Position::Target)?,
             // Nothing to do, so Python does not notice that it could not.
             _ if self.is_no_state(state) => return Ok(()),
             _ => {

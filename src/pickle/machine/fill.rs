@@ -50,6 +50,7 @@ impl Machine<'_> {
             Some(Node::List(growing)) => self.build.extend(growing, items)?,
             other => {
                 open_to_effects(other, "a list")?;
+                self.check_effect(list, EffectKind::Append, None)?;
                 self.build.effect(list, EffectKind::Append, items)?;
             }
         }
@@ -64,6 +65,7 @@ impl Machine<'_> {
             self.build.extend(growing, self.stack.get(height..).unwrap_or_default())?;
         } else if !self.above(height).is_empty() {
             open_to_effects(self.build.graph().kind(dict), "a dict")?;
+            self.check_effect(dict, EffectKind::SetItems, None)?;
             // What it can hash is for its class to say.
             self.check_even(height)?;
             let items = self.stack.get(height..).unwrap_or_default();
@@ -87,6 +89,7 @@ impl Machine<'_> {
             }
             other => {
                 open_to_effects(other, "a set")?;
+                self.check_effect(set, EffectKind::AddItems, None)?;
                 self.build.effect(set, EffectKind::AddItems, items)?;
             }
         }

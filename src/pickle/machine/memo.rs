@@ -80,7 +80,15 @@ pub(super) struct Globals {
     pub(super) by_span: HashMap<(Span, Span), NodeId>,
     pub(super) by_name: HashMap<Spelled, NodeId>,
     pub(super) by_code: HashMap<u32, NodeId>,
-    pub(super) positions: HashMap<NodeId, Positions>,
+    pub(super) standings: HashMap<NodeId, Standing>,
+}
+
+/// What the policy says of a global.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) positions: Positions,
+    /// Whether what it is called with must be looked at.
+    pub(super) hands: bool,
 }
 
 impl Globals {

@@ -12,9 +12,10 @@ use bytes::Bytes;
 
 use super::decode::visit;
 use super::error::{Error, Kind};
-use super::graph::{Builder, Global, Graph, LONGEST, Node, NodeId};
+use super::graph::{Builder, Global, Graph, LONGEST, Node, NodeId, Object, Recipe};
 use super::opcode::{Opcode, codes};
 use super::policy::{Policy, Position};
+use super::uses::{Use, What};
 use crate::base::{Budget, Cursor, FileOffset};
 use memo::{Globals, Memo};
 
@@ -113,6 +114,25 @@ fn wrong(wanted: &'static str, found: &'static str) -> Kind {
 #[cold]
 fn forbidden(global: Global, position: Position) -> Kind {
     Kind::Forbidden { global: global.to_string().into(), position }
+}
+
+/// Why a use that the policy does not permit is refused.
+#[cold]
+fn refusal(used: &Use<'_>) -> Kind {
+    let inner = used.object.as_recipe().map(Recipe::callable);
+    let anonymous = Global { module: b"<call>", name: b"<result>" };
+    match &used.what {
+        What::Global { module, name } => forbidden(Global { module, name }, used.position),
+        What::Attribute { of, name } => {
+            let of = of.map_or_else(|| "<object>".to_owned(), |of| of.to_string());
+            let global = format!("{of}.{}", String::from_utf8_lossy(name)).into();
+            Kind::Forbidden { global, position: used.position }
+        }
+        _ => {
+            let global = inner.and_then(Object::as_global).unwrap_or(anonymous);
+            forbidden(global, used.position)
+        }
+    }
 }
 
 /// What a call made, and what a loader or registry supplies, may have any methods.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::draft::{Draft, Mention, Refusal, SavedStorage};
 use super::plan::{Form, Plan, PlannedStorage};
 use crate::base::Budget;
-use crate::pickle::{Global, Graph, Items, NodeId, Object, Text, Value};
+use crate::pickle::{Graph, Items, NodeId, Object, Recipe, Text, Value};
 use crate::python::names;
 use crate::torch::DType;
 use crate::torch::error::{Error, Fault, Kind};
@@ -102,8 +102,7 @@ impl<'run> Draft<'run> {
                     return Err(unwritable(UNKNOWN).at(object.offset()));
                 }
                 (Value::Recipe(recipe), _) if form == Form::Legacy => {
-                    let made_early = recipe.callable().as_global().is_some_and(is_made_early);
-                    if made_early {
+                    if is_made_early(recipe) {
                         return Err(unwritable(EARLY).at(object.offset()));
                     }
                 }
@@ -156,7 +155,7 @@ impl<'run> Draft<'run> {
             }
             let key = match form {
                 // The pickler asks for the key anew each time.
-                Form::Legacy => self.build.text(&number.to_string())?,
+                Form::Legacy => self.fresh(&number.to_string())?,
                 Form::Zip => keys.get(number).copied().unwrap_or(NodeId::NONE),
             };
             let parts = Parts { key, dtype, nbytes, device: &device, view: form == Form::Legacy };
@@ -181,9 +180,7 @@ impl<'run> Draft<'run> {
         let wanted = number.to_string();
         match old {
             Some(old) if is_text(self.build.object(old), &wanted) => Ok(old),
-            // Python has texts of one character once.
-            _ if wanted.len() == 1 => self.word(&wanted),
-            _ => Ok(self.build.text(&wanted)?),
+            _ => self.fresh(&wanted),
         }
     }
 
@@ -278,9 +275,16 @@ fn class_of_module(object: Object<'_>) -> Option<Object<'_>> {
     (head.as_str()? == "module").then_some(class)
 }
 
-fn is_made_early(global: Global<'_>) -> bool {
-    global.is("torch._utils", "_rebuild_nested_tensor")
+/// Whether PyTorch looks into the data of an object's parts when it makes it.
+fn is_made_early(recipe: Recipe<'_>) -> bool {
+    let Some(global) = recipe.callable().as_global() else { return false };
+    // These pack their weights.
+    let quantized = |text: &[u8]| text.split(|&byte| byte == b'.').any(|it| it == b"quantized");
+    let packs = global.module.starts_with(b"torch.") && quantized(global.module);
+    packs
+        || global.is("torch._utils", "_rebuild_nested_tensor")
         || global.is("torch.nested._internal.nested_tensor", "_rebuild_njt")
+        || global.is("torch._C", "Generator")
 }
 
 fn is_text(object: Object<'_>, wanted: &str) -> bool {

@@ -290,16 +290,20 @@ impl<'run> Draft<'run> {
         Ok(id)
     }
 
+    /// A text that was just made. Python has empty ones and those of one character once.
+    pub(super) fn fresh(&mut self, text: &str) -> Made {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (None | Some('\0'..='\u{ff}'), None) => self.word(text),
+            _ => Ok(self.build.text(text)?),
+        }
+    }
+
     fn named<K: AsRef<str>>(
         &mut self,
         pairs: impl IntoIterator<Item = (K, NodeId)>,
     ) -> Result<Vec<(NodeId, NodeId)>, Error> {
-        let key = |this: &mut Self, key: &str| match key.chars().nth(1) {
-            Some(_) => Ok(this.build.text(key)?),
-            // Python has these once.
-            None => this.word(key),
-        };
-        pairs.into_iter().map(|(name, value)| Ok((key(self, name.as_ref())?, value))).collect()
+        pairs.into_iter().map(|(name, value)| Ok((self.fresh(name.as_ref())?, value))).collect()
     }
 
     /// `OrderedDict()`

@@ -346,7 +346,7 @@
     cells = [];
     here = -1;
     if (!zoom.area) {
-      map.replaceChildren(element("p", "empty", zoom.kids.length || zoom.same >= 0
+      map.replaceChildren(element("p", "empty", zoom.same >= 0 || zoom.kids.some(kid => !kid.isModule)
         ? "Nothing is stored here that does not stand elsewhere already." : "No tensors here."));
     } else {
       const todo = squarify(largest(zoom), 0, 0, w, h);
@@ -381,6 +381,8 @@
     const where = node.more ? path(node.parent) + ": " + name : line(path(node), 300);
     made.title = where + "\n" + size(node.area) + ", " + share(node.area);
     made.setAttribute("aria-label", where + ", " + size(node.area));
+    // Padding would make it wider than it is.
+    if (w < 14 || h < 6) made.classList.add("small");
     if (w > 30 && h > 15) {
       made.append(name);
       const words = [size(node.area)];

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes the seeds of what fuzzing found: the smallest set of inputs that covers what the corpus
+# covers, without the large ones. Seeds are committed; the corpus is not.
+#
+#     fuzz/minimise.sh [TARGET…]
+set -euo pipefail
+cd "$(dirname "$0")"
+export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
+cargo fuzz build > /dev/null 2>&1
+triple=$(rustc -vV | sed -n 's/^host: //p')
+read -ra targets <<< "${*:-$(cargo fuzz list | tr '\n' ' ')}"
+for target in "${targets[@]}"; do
+    new=$(mktemp -d)
+    mkdir -p "seeds/$target" "corpus/$target"
+    # -merge takes small inputs first; MOST bounds each of them.
+    "target/$triple/release/$target" -merge=1 -max_len="${MOST:-2048}" "$new" "seeds/$target" \
+        "corpus/$target" > /dev/null 2>&1
+    # At most so many bytes of seeds for each target, small inputs first.
+    rm -f "seeds/$target"/*
+    total=0
+    while read -r size file; do
+        total=$((total + size))
+        [ "$total" -gt "${BUDGET:-120000}" ] && break
+        cp "$file" "seeds/$target/"
+    done < <(find "$new" -type f -printf '%s %p\n' | sort -n)
+    rm -rf "$new"
+    echo "$target: $(find "seeds/$target" -type f | wc -l) seeds, $(du -bs "seeds/$target" | cut -f1) bytes"
+done

@@ -1,0 +1,8 @@
+//! Pickles and files that mostly keep the rules, made of choices, so that fuzzing gets past the
+//! door.
+
+pub mod file;
+pub mod program;
+pub mod tables;
+pub mod value;
+pub mod zip;

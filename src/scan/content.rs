@@ -1,0 +1,424 @@
+//! What some bytes are, by content, and what must be looked into for that.
+
+use bytes::Bytes;
+
+use super::finding::{Building, Finding, Place, Report};
+use super::formats::{self, Format};
+use super::inflate::{self, Packing};
+use super::part::Part;
+use super::rules::{self, Rule};
+use super::{Scanner, judge, line};
+use crate::base::{Budget, FileOffset, Source};
+use crate::container;
+use crate::pickle::{self, Kind, Ops};
+use crate::torch::legacy::{self, WINDOW};
+use crate::torch::sniff;
+
+/// Archives, compressed files and pickles in each other. Honest files need three.
+const DEEPEST: u8 = 8;
+/// Bytes looked at first.
+pub(super) const HEAD: u64 = 512;
+/// Bytes looked at to tell pickles from other data.
+const LONG_HEAD: u64 = 64 << 10;
+/// Pickles in a row that are judged.
+const MOST_STREAMS: u64 = 1 << 20;
+
+/// What is expected of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A file, whatever it is.
+    File,
+    /// A member that is named as a pickle, or bytes that loading loads.
+    Pickle,
+    /// A member of an archive, or bytes in a pickle: anything.
+    Member,
+    /// Raw data of a tensor, as a rule.
+    Storage,
+}
+
+/// Where some bytes stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spot {
+    pub member: Option<String>,
+    /// What is added to their offsets.
+    pub base: u64,
+    pub depth: u8,
+}
+
+impl Spot {
+    pub(super) fn place(&self, at: u64) -> Place {
+        let offset = Some(FileOffset(self.base.saturating_add(at)));
+        Place { member: self.member.as_deref().map(Into::into), offset }
+    }
+
+    /// A part of these bytes: a member that lies at `base` in the file, or has offsets of its own.
+    pub(super) fn inner(&self, name: &str, base: Option<u64>) -> Self {
+        let name = line::printable(name);
+        let member = match &self.member {
+            Some(outer) => format!("{outer}!{name}"),
+            None => name,
+        };
+        let base = base.map_or(0, |at| self.base.saturating_add(at));
+        Self { member: Some(member), base, depth: self.depth.saturating_add(1) }
+    }
+
+    fn following(&self) -> Self {
+        Self { depth: self.depth.saturating_add(1), ..self.clone() }
+    }
+}
+
+/// Scans a file.
+pub(super) fn scan(scanner: &Scanner, source: &dyn Source) -> Report {
+    let budget = Budget::new(scanner.limits.clone());
+    let mut run = Run { scanner, budget, report: Building::default() };
+    run.content(source, &Spot::default(), Role::File);
+    run.report.finish()
+}
+
+/// One file being scanned.
+pub(super) struct Run<'scan> {
+    pub scanner: &'scan Scanner,
+    /// For what is held through all of it.
+    pub budget: Budget,
+    pub report: Building,
+}
+
+/// What the first bytes tell about a pickle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// It runs to STOP, calls, names what is forbidden, or is cut where nothing is wrong yet.
+    Pickle,
+    /// It runs to a STOP, with nothing named and something behind.
+    Perhaps,
+    /// It breaks, nothing having happened.
+    Other,
+}
+
+impl Run<'_> {
+    pub(super) fn find(&mut self, rule: &'static Rule, place: Place, message: impl Into<String>) {
+        let message = line::printable(&message.into());
+        self.report.find(Finding::new(rule, place, message));
+    }
+
+    /// What the file is, if nothing was said of it yet.
+    fn is(&mut self, spot: &Spot, kind: impl Into<String>) {
+        if spot.member.is_none() && self.report.kind.is_none() {
+            self.report.kind = Some(kind.into());
+        }
+    }
+
+    fn unreadable(&mut self, spot: &Spot, at: u64, why: &dyn std::fmt::Display) {
+        self.report.judged = true;
+        self.find(rules::UNREAD, spot.place(at), format!("could not be read: {why}"));
+    }
+
+    /// Looks at some bytes and into what they hold.
+    pub(super) fn content(&mut self, source: &dyn Source, spot: &Spot, role: Role) {
+        if spot.depth > DEEPEST {
+            let message = format!("nested more than {DEEPEST} deep: not looked into");
+            return self.find(rules::UNREAD, spot.place(0), message);
+        }
+        if let Err(why) = self.dispatch(source, spot, role) {
+            self.unreadable(spot, 0, &why);
+        }
+    }
+
+    fn dispatch(&mut self, source: &dyn Source, spot: &Spot, role: Role) -> std::io::Result<()> {
+        if source.is_empty() {
+            self.is(spot, "an empty file");
+            if role == Role::Pickle {
+                self.find(rules::BROKEN, spot.place(0), "an empty pickle: nothing to load");
+            }
+            return Ok(());
+        }
+        let head = source.fetch(0, source.len().min(HEAD))?;
+        if container::starts_as_zip(source)? {
+            self.is(spot, "a zip archive");
+            self.zip(source, spot);
+            return Ok(());
+        }
+        if role != Role::Storage && container::is_zip(source)? && self.zip_behind(source, spot) {
+            self.is(spot, "a zip archive behind other bytes");
+        }
+        if let Some(packing) = Packing::of(&head)
+            && (packing.is_sure() || role != Role::Storage)
+            && self.packed(packing, source, spot, role)
+        {
+            return Ok(());
+        }
+        if container::starts_as_tar(source)? {
+            self.is(spot, "a tar archive");
+            self.tar(source, spot);
+            return Ok(());
+        }
+        if head.starts_with(b"\x93NUMPY") {
+            self.is(spot, "a NumPy array");
+            self.npy(source, spot);
+            return Ok(());
+        }
+        if sniff::is_legacy(source)? {
+            self.is(spot, "a PyTorch file of the layout before 1.6");
+            self.legacy(source, spot);
+            return Ok(());
+        }
+        self.pickle_or_other(source, &head, spot, role)
+    }
+
+    fn pickle_or_other(
+        &mut self,
+        source: &dyn Source,
+        head: &Bytes,
+        spot: &Spot,
+        role: Role,
+    ) -> std::io::Result<()> {
+        let likeness = self.likeness(source, head)?;
+        let announced = matches!(head[..], [0x80, 0..=5, ..]);
+        let format = formats::of(head, source.len());
+        let is_pickle = match (role, likeness) {
+            (Role::Pickle, _) | (_, Likeness::Pickle) => true,
+            (Role::Storage, _) => false,
+            (_, Likeness::Perhaps) => format.is_none(),
+            (_, Likeness::Other) => announced && format.is_none(),
+        };
+        if is_pickle {
+            if let Some(Format::Plain(what) | Format::Unjudged(what) | Format::Closed(what)) =
+                format
+            {
+                let message = format!("reads as a pickle, and as {what}");
+                self.find(rules::POLYGLOT, spot.place(0), message);
+            }
+            self.is(spot, "a pickle");
+            self.streams(source, spot, role);
+            return Ok(());
+        }
+        match format {
+            _ if role == Role::Storage => {}
+            Some(Format::Plain(what)) => self.is(spot, what),
+            Some(Format::Unjudged(what)) => {
+                self.is(spot, what);
+                self.report.judged = true;
+                self.find(
+                    rules::FORMAT,
+                    spot.place(0),
+                    format!("this is {what}, which is not looked into"),
+                );
+            }
+            Some(Format::Closed(what)) => {
+                self.is(spot, what);
+                self.unreadable(spot, 0, &format!("this is {what}"));
+            }
+            None if formats::is_text(head) => self.is(spot, "text"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// How much the first bytes are like a pickle's. Any bytes may read as some operations, and
+    /// some formats begin as pickles could: what they do decides.
+    fn likeness(&self, source: &dyn Source, head: &Bytes) -> std::io::Result<Likeness> {
+        let whole = source.len() <= HEAD;
+        match self.judge_head(head, whole) {
+            Some(likeness) => Ok(likeness),
+            None => {
+                let head = source.fetch(0, source.len().min(LONG_HEAD))?;
+                let whole = source.len() <= LONG_HEAD;
+                // As far as one can see, these are operations.
+                Ok(self.judge_head(&head, whole).unwrap_or(Likeness::Pickle))
+            }
+        }
+    }
+
+    /// None if more bytes must be seen.
+    fn judge_head(&self, head: &Bytes, whole: bool) -> Option<Likeness> {
+        let mut budget = Budget::new(self.scanner.limits.clone());
+        let at = FileOffset(0);
+        let outcome = pickle::run(head.clone(), at, &self.scanner.inspect, &mut budget);
+        let graph = &outcome.graph;
+        if judge::calls(graph) || judge::names_forbidden(self.scanner, graph) {
+            return Some(Likeness::Pickle);
+        }
+        match &outcome.end {
+            Ok(read) => {
+                let exact = whole && *read == head.len() as u64;
+                let announced = head.first() == Some(&0x80);
+                let named = graph.objects().any(|object| object.as_global().is_some());
+                let sure = exact || announced || named;
+                Some(if sure { Likeness::Pickle } else { Likeness::Perhaps })
+            }
+            Err(why) => {
+                let cut = matches!(why.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline);
+                if cut && !whole {
+                    // A length may reach past anything: what led on to it counts.
+                    let far = why.offset().0 > HEAD / 2;
+                    let announced = head.first() == Some(&0x80);
+                    let more = head.len() as u64 <= HEAD || announced || far;
+                    return if more { None } else { Some(Likeness::Other) };
+                }
+                // The end of the file in the middle of what is right so far.
+                let operations = Ops::new(head).take_while(Result::is_ok).count();
+                let some = cut && !formats::is_text(head) && operations >= 4;
+                Some(if some { Likeness::Pickle } else { Likeness::Other })
+            }
+        }
+    }
+
+    /// Pickles in a row.
+    pub(super) fn streams(&mut self, source: &dyn Source, spot: &Spot, role: Role) {
+        let (mut at, mut index) = (0_u64, 0_u64);
+        let len = source.len();
+        while at < len && index < MOST_STREAMS {
+            if index > 0 && !self.another(source, at) {
+                return self.trailing(source, spot, at, index);
+            }
+            match self.one(source, spot, at, role, index) {
+                Some(next) if next > at => at = next,
+                _ => return,
+            }
+            index = index.saturating_add(1);
+        }
+        if at < len {
+            let message =
+                format!("more than {MOST_STREAMS} pickles in a row: the rest was not read");
+            self.find(rules::UNREAD, spot.place(at), message);
+        }
+        self.several(spot, index);
+    }
+
+    fn several(&mut self, spot: &Spot, pickles: u64) {
+        if pickles > 1 {
+            let message = format!("{pickles} pickles in a row");
+            self.find(rules::FOLLOWING, spot.place(0), message);
+        }
+    }
+
+    /// Judges the pickle at `at` and what lies in it; where it ends, if it does.
+    pub(super) fn one(
+        &mut self,
+        source: &dyn Source,
+        spot: &Spot,
+        at: u64,
+        role: Role,
+        index: u64,
+    ) -> Option<u64> {
+        let mut budget = Budget::new(self.scanner.limits.clone());
+        let place = FileOffset(at);
+        let stream = match legacy::pickle_within(source, place, source.len(), WINDOW, &mut budget) {
+            Ok(stream) => stream,
+            Err(why) => {
+                self.unreadable(spot, at, &why);
+                return None;
+            }
+        };
+        let base = FileOffset(spot.base.saturating_add(at));
+        let outcome = pickle::run(stream.clone(), base, &self.scanner.inspect, &mut budget);
+        // Raw data may read as the beginning of a pickle.
+        if role == Role::Storage && outcome.end.is_err() && !judge::calls(&outcome.graph) {
+            return None;
+        }
+        let member = spot.member.as_deref();
+        let inner =
+            judge::judge(self.scanner, &outcome, &stream, member, &mut self.report, &mut budget);
+        let end = outcome.end.as_ref().ok().map(|read| at.saturating_add(*read));
+        drop(outcome);
+        for judge::Inner { bytes, at, loaded } in inner {
+            let name = match at {
+                Some(at) => format!("bytes at {}", at.0),
+                None => format!("bytes in pickle {index}"),
+            };
+            let role = if loaded { Role::Pickle } else { Role::Member };
+            self.held(&bytes, &spot.inner(&name, None), role);
+        }
+        end
+    }
+
+    /// What lies in bytes of a pickle. Unless loading loads it, it counts only if it is what it
+    /// seems.
+    fn held(&mut self, bytes: &Bytes, spot: &Spot, role: Role) {
+        if role == Role::Member && !bytes.starts_with(b"PK\x03\x04") {
+            let head =
+                bytes.slice(..bytes.len().min(usize::try_from(LONG_HEAD).unwrap_or(usize::MAX)));
+            let whole = head.len() == bytes.len();
+            let alike = self.judge_head(&head, whole) != Some(Likeness::Other);
+            if !alike && !inflate::is_compressed(bytes) && !bytes.starts_with(b"\x93NUMPY") {
+                return;
+            }
+        }
+        self.content(bytes, spot, role);
+    }
+
+    /// Whether another pickle begins at `at`.
+    fn another(&self, source: &dyn Source, at: u64) -> bool {
+        let len = source.len().saturating_sub(at).min(LONG_HEAD);
+        let Ok(head) = source.fetch(at, len) else { return false };
+        if matches!(head[..], [0x80, 0..=5, ..]) {
+            return true;
+        }
+        let whole = at.saturating_add(len) >= source.len();
+        self.judge_head(&head, whole) != Some(Likeness::Other)
+    }
+
+    /// Bytes behind the last pickle.
+    pub(super) fn trailing(&mut self, source: &dyn Source, spot: &Spot, at: u64, pickles: u64) {
+        let left = source.len().saturating_sub(at);
+        let message = format!("{left} bytes follow, which are no pickle");
+        self.find(rules::TRAILING, spot.place(at), message);
+        self.several(spot, pickles);
+    }
+
+    /// Bytes behind what a format describes: judged if they are something.
+    pub(super) fn behind(&mut self, source: &dyn Source, spot: &Spot, at: u64) {
+        let left = source.len().saturating_sub(at);
+        if left == 0 {
+            return;
+        }
+        let message = format!("{left} bytes follow what this format describes");
+        self.find(rules::TRAILING, spot.place(at), message);
+        let part = Part::new(source, at, left);
+        let base = spot.base.saturating_add(at);
+        if self.another(source, at) {
+            self.content(&part, &Spot { base, ..spot.following() }, Role::Storage);
+        }
+    }
+
+    /// Something compressed. False if it is not, after all.
+    fn packed(&mut self, packing: Packing, source: &dyn Source, spot: &Spot, role: Role) -> bool {
+        let name = packing.name();
+        // What is inside decides whether all of it is needed.
+        let head = inflate::inflate(packing, source, LONG_HEAD, &mut Budget::default());
+        if head.bytes.is_empty() {
+            let sure = packing.is_sure() && role != Role::Storage;
+            if sure {
+                self.is(spot, format!("{name}-compressed"));
+                let why = head.end.err().unwrap_or_else(|| "nothing is in it".to_owned());
+                self.unreadable(spot, 0, &format!("{name}: {why}"));
+            }
+            return sure;
+        }
+        self.is(spot, format!("{name}-compressed"));
+        if !self.is_worth_all(&head.bytes) {
+            return true;
+        }
+        let before = self.budget.clone();
+        let all = inflate::inflate(packing, source, u64::MAX, &mut self.budget);
+        self.report.judged = true;
+        if let Err(why) = &all.end {
+            self.unreadable(spot, 0, &format!("{name}: {why}"));
+        }
+        let role = if role == Role::Storage { Role::Member } else { role };
+        self.content(&all.bytes, &spot.inner(name, None), role);
+        self.budget = before;
+        true
+    }
+
+    /// Whether what compressed bytes begin with may hold a pickle.
+    fn is_worth_all(&self, head: &Bytes) -> bool {
+        if judge::begins(head) || container::starts_as_tar(head).unwrap_or(true) {
+            return true;
+        }
+        if !matches!(formats::of(head, head.len() as u64), None | Some(Format::Plain(_))) {
+            return true;
+        }
+        let whole = (head.len() as u64) < LONG_HEAD;
+        self.judge_head(head, whole) != Some(Likeness::Other)
+    }
+}

@@ -211,8 +211,18 @@ fn names_are_cut_chosen_and_replaced() {
     let folder = Folder::new();
     let out = folder.text("a.safetensors");
     let found = report(&[
-        "layers.pth", &out, "--strip-prefix", "layer.", "--exclude", "7.*", "--include", "*.weight",
-        "--rename", r"^(\d)\.=block$1_", "--rename", "weight=w",
+        "layers.pth",
+        &out,
+        "--strip-prefix",
+        "layer.",
+        "--exclude",
+        "7.*",
+        "--include",
+        "*.weight",
+        "--rename",
+        r"^(\d)\.=block$1_",
+        "--rename",
+        "weight=w",
     ]);
     let names = |found: &Value| {
         let tensors = found["tensors"].as_array().unwrap().iter();
@@ -438,7 +448,8 @@ fn the_sidecar_keeps_what_is_no_tensor() {
 
 /// A file of so many bytes of one tensor, zeros, that takes no room on the disk.
 fn sparse_file(folder: &Folder, name: &str, bytes: u64) -> String {
-    let header = format!(r#"{{"x":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+    let header =
+        format!(r#"{{"x":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
     let mut head = (header.len() as u64).to_le_bytes().to_vec();
     head.extend_from_slice(header.as_bytes());
     fs::write(folder.path(name), &head).unwrap();

@@ -58,10 +58,7 @@ impl Plan<'_> {
     }
 
     /// An `OrderedDict` of the tensors, by the names they are to have.
-    fn state_dict<'run>(
-        &'run self,
-        draft: &mut Draft<'run>,
-    ) -> Result<NodeId, Error> {
+    fn state_dict<'run>(&'run self, draft: &mut Draft<'run>) -> Result<NodeId, Error> {
         let uses = uses(&self.items);
         let mut entries = Vec::with_capacity(self.items.len());
         let mut known: HashMap<Same, NodeId> = HashMap::new();
@@ -104,11 +101,7 @@ impl Plan<'_> {
     }
 
     /// Keeps what `state_dict()` says of modules' versions, if the names are still theirs.
-    fn keep_versions<'run>(
-        &'run self,
-        draft: &mut Draft<'run>,
-        dict: NodeId,
-    ) -> Result<(), Error> {
+    fn keep_versions<'run>(&'run self, draft: &mut Draft<'run>, dict: NodeId) -> Result<(), Error> {
         let object = self.checkpoint.graph().object(self.chosen().object);
         let renamed = self.items.iter().any(|item| item.name() != item.from());
         let ordered = |recipe: &Recipe| {

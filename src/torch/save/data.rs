@@ -24,10 +24,17 @@ pub struct Data<'run>(pub(super) Held<'run>);
 pub(super) enum Held<'run> {
     Shared(Bytes),
     Lent(&'run [u8]),
-    Reader { reader: Box<dyn Read + 'run>, len: u64 },
+    Reader {
+        reader: Box<dyn Read + 'run>,
+        len: u64,
+    },
     /// A storage of a file, with the width (bytes) of what is to be turned around in it, if the
     /// file is big-endian.
-    Stored { checkpoint: &'run Checkpoint, id: StorageId, swap: usize },
+    Stored {
+        checkpoint: &'run Checkpoint,
+        id: StorageId,
+        swap: usize,
+    },
     /// The elements of a view, side by side.
     Elements(TensorRef<'run>),
     /// These as another type.
@@ -198,10 +205,7 @@ fn pass_run(
 
 /// The checksum that an archive has for a storage that lies in it as it is; none where it was
 /// written without.
-fn checksum(
-    part: &Origin,
-    key: &str,
-) -> Result<Option<(u32, crate::base::FileOffset)>, Error> {
+fn checksum(part: &Origin, key: &str) -> Result<Option<(u32, crate::base::FileOffset)>, Error> {
     let Layout::Zip { archive, names } = &part.layout else { return Ok(None) };
     let Some(member) = archive.storage(*names, key)? else { return Ok(None) };
     // PyTorch writes 0 where it was told to compute none.
@@ -227,9 +231,10 @@ fn name(why: Error, checkpoint: &Checkpoint, id: StorageId) -> Error {
     let on = |entry: &&super::super::Entry| {
         let Ok(tensor) = entry.tensor() else { return false };
         tensor.storage() == Some(id)
-            || checkpoint.parts(tensor).iter().any(|part| {
-                part.tensor.as_ref().is_ok_and(|tensor| tensor.storage() == Some(id))
-            })
+            || checkpoint
+                .parts(tensor)
+                .iter()
+                .any(|part| part.tensor.as_ref().is_ok_and(|tensor| tensor.storage() == Some(id)))
     };
     match list.iter().find(on) {
         Some(entry) => why.in_tensor(entry.name()),

@@ -90,12 +90,7 @@ impl<'run> Draft<'run> {
     /// # Errors
     /// [`Fault::BufferLength`] if `data` are not as long as `shape` says; [`Fault::Unsupported`]
     /// for quantized dtypes, which need more than bytes; limits.
-    pub fn tensor_of(
-        &mut self,
-        dtype: DType,
-        shape: &[u64],
-        data: impl Into<Data<'run>>,
-    ) -> Made {
+    pub fn tensor_of(&mut self, dtype: DType, shape: &[u64], data: impl Into<Data<'run>>) -> Made {
         let (spec, data) = (TensorSpec::new(dtype, shape), data.into());
         let view = geometry(&spec).and_then(|view| Tensor::without_data(dtype, view, NodeId::NONE));
         let needs = view.map_err(fault)?.nbytes();
@@ -186,8 +181,13 @@ impl<'run> Draft<'run> {
                 self.build.global("torch", class)?
             }
         };
-        let items =
-            [self.word("storage")?, class, self.build.text(key)?, self.word(device)?, self.count(numel)?];
+        let items = [
+            self.word("storage")?,
+            class,
+            self.build.text(key)?,
+            self.word(device)?,
+            self.count(numel)?,
+        ];
         Ok(self.build.tuple(&items)?)
     }
 
@@ -280,7 +280,8 @@ impl<'run> Draft<'run> {
         &mut self,
         pairs: impl IntoIterator<Item = (K, NodeId)>,
     ) -> Result<Vec<(NodeId, NodeId)>, Error> {
-        let named = pairs.into_iter().map(|(key, value)| Ok((self.build.text(key.as_ref())?, value)));
+        let named =
+            pairs.into_iter().map(|(key, value)| Ok((self.build.text(key.as_ref())?, value)));
         named.collect()
     }
 

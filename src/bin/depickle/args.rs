@@ -37,6 +37,16 @@ pub(crate) enum Verb {
     Asm(Asm),
     /// Checksums of every member, bounds of every tensor: whether a file is sound.
     Verify(Verify),
+    /// A verdict on files and folders: what loading them would have done.
+    ///
+    /// Clean: read to the end, everything whitelisted where it stands, the container sound.
+    /// Unknown: something is off the whitelist, nothing known to be dangerous. Dangerous: it would
+    /// do harm, or readers see different things in it. Error: not read to the end. What was not
+    /// read is never clean. Files that hold no pickle are skipped.
+    ///
+    /// Exit codes: 0 all clean or skipped; 1 at least one dangerous, or unknown; 2 at least one
+    /// not read to its end, and none dangerous. `--fail-on dangerous` lets unknown pass.
+    Scan(crate::scan::Scan),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -302,7 +312,7 @@ pub(crate) struct Extension {
 }
 
 /// `CODE=module.name`, or `CODE=module:qualified.name`.
-fn extension(text: &str) -> Result<Extension, String> {
+pub(crate) fn extension(text: &str) -> Result<Extension, String> {
     let (code, global) = text.split_once('=').ok_or("CODE=MODULE.NAME is wanted")?;
     let code = code.parse().ok().filter(|code| (1..=MOST_CODE).contains(code));
     let code = code.ok_or_else(|| format!("codes are numbers from 1 to {MOST_CODE}"))?;
@@ -319,7 +329,7 @@ fn extension(text: &str) -> Result<Extension, String> {
 const MOST_CODE: u32 = i32::MAX as u32;
 
 /// Bytes, with K, M, G or T for powers of 1,024.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
     let shift = match unit.as_str() {

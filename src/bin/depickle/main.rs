@@ -8,6 +8,7 @@ mod input;
 mod ls;
 mod output;
 mod progress;
+mod scan;
 mod show;
 mod tensor;
 mod tree;
@@ -43,6 +44,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Dis(args) => dis::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Scan(args) => scan::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

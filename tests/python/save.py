@@ -237,6 +237,18 @@ def compact(program, path, folder):
     return []
 
 
+def state_dict(program, path, folder):
+    """What whole models are saved as without their classes is their state dict."""
+    out = Path(folder) / path.name
+    before = torch.load(path, weights_only=False).state_dict()
+    resave(program, path, out, "--state-dict")
+    after = torch.load(out, weights_only=True)
+    if list(before) != list(after):
+        return ["other names"]
+    return [f"{name} differs" for name, tensor in after.items()
+            if not torch.equal(tensor, before[name]) or tensor.dtype != before[name].dtype or tensor.requires_grad]
+
+
 def train(program, folder):
     """What Rust builds is a checkpoint that modules and optimizers take."""
     path = Path(folder) / "train.pth"
@@ -274,6 +286,8 @@ def main():
                     tell(f"{path.relative_to(FIXTURES)} {' '.join(form)}", found)
         for name in ["mlp_state_dict.pth", "legacy_mlp_state_dict.pth"]:
             tell(f"{name} --compact", compact(options.resave, FIXTURES / name, folder))
+        for name in ["resnet18_tiny.pth", "transformer_encoder.pth"]:
+            tell(f"{name} --state-dict", state_dict(options.resave, FIXTURES / name, folder))
         if options.train:
             tell("train", train(options.train, folder))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")

@@ -412,7 +412,8 @@ impl<'budget> GraphBuilder<'budget> {
     }
 
     /// Makes whatever refers to an object refer to another one: `to` says to which, and gives
-    /// other ids back as they are. Costs a look at every reference of the graph.
+    /// other ids back as they are. Constants and small integers, which are the same everywhere,
+    /// stay. Costs a look at every reference of the graph.
     ///
     /// ```
     /// use depickle::Budget;

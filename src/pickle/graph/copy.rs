@@ -23,8 +23,9 @@ impl<'budget> Builder<'budget> {
         Ok(())
     }
 
-    /// Makes whatever refers to an object refer to another one.
+    /// Makes whatever refers to an object refer to another one. Constants stay what they are.
     pub(super) fn redirect(&mut self, to: impl Fn(NodeId) -> NodeId) {
+        let to = |id: NodeId| if let Place::Arena(_) = id.place() { to(id) } else { id };
         let graph = &mut self.graph;
         let own = graph.own.iter_mut().flatten();
         let recipes = graph.recipes.iter_mut();

@@ -6,10 +6,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::data::{Data, Held};
-use crate::base::Budget;
+use crate::base::{Budget, FileOffset};
 use crate::pickle::{GraphBuilder, NodeId, Object, Value};
 use crate::torch::checkpoint::Checkpoint;
-use crate::torch::error::{Error, Fault, Kind};
+use crate::torch::error::{Error, Fault, Kind, Located};
 use crate::torch::sniff::Container;
 use crate::torch::storage::{StorageId, Typed};
 use crate::torch::{DType, Tensor};
@@ -44,7 +44,7 @@ pub struct Draft<'run> {
     pub(super) build: GraphBuilder<'run>,
     pub(super) storages: Vec<Stored<'run>>,
     /// What persistent objects stand for.
-    pub(super) mentions: HashMap<NodeId, Result<Mention, Refusal>>,
+    pub(super) mentions: HashMap<NodeId, Result<Mention, Refusal<'run>>>,
     /// What stands in the place of others.
     pub(super) redirects: HashMap<NodeId, NodeId>,
     /// Storages of checkpoints that are here already.
@@ -77,9 +77,23 @@ pub(super) struct Mention {
 
 /// Why something that was read cannot be saved.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
-    pub fault: Fault,
-    pub at: Option<crate::base::FileOffset>,
+pub(super) struct Refusal<'run> {
+    checkpoint: &'run Checkpoint,
+    object: NodeId,
+    fault: Fault,
+    at: Option<FileOffset>,
+}
+
+impl<'run> Refusal<'run> {
+    pub(super) fn new(checkpoint: &'run Checkpoint, object: Object<'_>, why: Located) -> Self {
+        let (fault, at) = why;
+        Self { checkpoint, object: object.id(), fault, at: at.or(object.offset()) }
+    }
+
+    /// As an error, with the file and member that the object is in.
+    pub(super) fn error(&self) -> Error {
+        self.checkpoint.locate(self.object, Error::fault(self.fault.clone(), self.at))
+    }
 }
 
 impl<'run> Draft<'run> {
@@ -123,8 +137,8 @@ impl<'run> Draft<'run> {
                     draft.redirects.insert(object.id(), other.id());
                 }
                 Ok(_) => draft.mention(checkpoint, object, object.id(), &swaps),
-                Err((fault, at)) => {
-                    let refusal = Refusal { fault, at: at.or(object.offset()) };
+                Err(why) => {
+                    let refusal = Refusal::new(checkpoint, object, why);
                     draft.mentions.insert(object.id(), Err(refusal));
                 }
             }
@@ -152,7 +166,8 @@ impl<'run> Draft<'run> {
     }
 
     /// Puts `new` wherever `old` is: in containers, as attributes, in modules. `new` must not
-    /// refer to `old` itself.
+    /// refer to `old` itself. `None`, booleans and small integers, of which there is one each, are
+    /// not replaced.
     pub fn replace(&mut self, old: NodeId, new: NodeId) {
         self.redirects.insert(old, new);
     }
@@ -171,9 +186,9 @@ impl<'run> Draft<'run> {
             None => return,
             Some(Ok(Typed { id, dtype })) => match self.storage_of(checkpoint, id, swaps) {
                 Ok(storage) => Ok(Mention { storage, dtype }),
-                Err(fault) => Err(Refusal { fault, at: object.offset() }),
+                Err(fault) => Err(Refusal::new(checkpoint, object, (fault, None))),
             },
-            Some(Err(fault)) => Err(Refusal { fault, at: object.offset() }),
+            Some(Err(fault)) => Err(Refusal::new(checkpoint, object, (fault, None))),
         };
         self.mentions.insert(id, mention);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::draft::{Draft, Mention, Refusal, SavedStorage};
+use super::draft::{Draft, Mention, SavedStorage};
 use super::plan::{Form, Plan, PlannedStorage};
 use crate::base::Budget;
 use crate::pickle::{Graph, Items, NodeId, Object, Recipe, Text, Value};
@@ -79,7 +79,8 @@ impl<'run> Draft<'run> {
         }
         let to = |id: NodeId| settled.get(&id).copied().unwrap_or(id);
         self.build.redirect(to)?;
-        Ok(to(root))
+        // Constants are the same everywhere.
+        Ok(if self.build.object(root).index().is_some() { to(root) } else { root })
     }
 
     /// The mentions of storages that are reachable, in the order of the pickle.
@@ -88,9 +89,7 @@ impl<'run> Draft<'run> {
         for object in self.build.object(root).reach() {
             let known = self.mentions.get(&object.id());
             match (object.value(), known) {
-                (_, Some(Err(Refusal { fault, at }))) => {
-                    return Err(Error::fault(fault.clone(), *at));
-                }
+                (_, Some(Err(refusal))) => return Err(refusal.error()),
                 (Value::Persistent(_), Some(Ok(mention))) => {
                     if object.effects().next().is_some() {
                         let why = unwritable("a storage that more is done to than naming it");
@@ -101,10 +100,8 @@ impl<'run> Draft<'run> {
                 (Value::Persistent(_), None) if class_of_module(object).is_none() => {
                     return Err(unwritable(UNKNOWN).at(object.offset()));
                 }
-                (Value::Recipe(recipe), _) if form == Form::Legacy => {
-                    if is_made_early(recipe) {
-                        return Err(unwritable(EARLY).at(object.offset()));
-                    }
+                (Value::Recipe(recipe), _) if form == Form::Legacy && is_made_early(recipe) => {
+                    return Err(unwritable(EARLY).at(object.offset()));
                 }
                 _ => {}
             }
@@ -132,16 +129,11 @@ impl<'run> Draft<'run> {
                 return Err(unwritable(UNTYPED).at(self.build.object(object).offset()));
             }
             let items = self.items_of(object);
-            let number = match numbers.get(&storage) {
-                Some(number) => *number,
-                None => {
-                    let number = numbered.len();
-                    numbers.insert(storage, number);
-                    numbered.push(Numbered { storage, dtype });
-                    keys.push(self.key(items.map(|items| items[2]), number)?);
-                    number
-                }
-            };
+            let number = *numbers.entry(storage).or_insert(numbered.len());
+            if number == numbered.len() {
+                numbered.push(Numbered { storage, dtype });
+                keys.push(self.key(items.map(|items| items[2]), number)?);
+            }
             let first = numbered.get(number).and_then(|numbered| numbered.dtype);
             if first != dtype && nbytes > 0 {
                 let why = format!(
@@ -221,13 +213,8 @@ impl<'run> Draft<'run> {
         if same.iter().all(|same| *same) {
             return Ok(None);
         }
-        let class = match class {
-            Some(class) => class,
-            None => {
-                let (module, name) = class_name(parts.dtype);
-                self.build.global(module, name)?
-            }
-        };
+        let (module, name) = class_name(parts.dtype);
+        let class = class.map_or_else(|| self.build.global(module, name), Ok)?;
         let mut items = vec![head, class, parts.key, place, wanted];
         if parts.view {
             items.push(NodeId::NONE);

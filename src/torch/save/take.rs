@@ -160,8 +160,8 @@ impl<'run> Draft<'run> {
                         todo.push(other);
                     }
                     Ok(_) => self.mention(checkpoint, from, to, &swaps),
-                    Err((fault, at)) => {
-                        let refusal = Refusal { fault, at: at.or(from.offset()) };
+                    Err(why) => {
+                        let refusal = Refusal::new(checkpoint, from, why);
                         self.mentions.insert(to, Err(refusal));
                     }
                 }

@@ -53,9 +53,9 @@ impl Checkpoint {
                 }
                 _ => Ok(0),
             },
-            Layout::Stitched { all, .. } => {
+            Layout::Stitched { tensors, .. } => {
                 let mut found = Verification::default();
-                let problems = all.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
+                let problems = tensors.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
                 let errors = problems.unwrap_or_default().into_iter().filter_map(|it| match it {
                     Problem::Error(why) => Some(why),
                     Problem::Finding(_) => None,

@@ -48,6 +48,16 @@ pub(crate) enum Verb {
     /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
     /// standard error. Exit codes: 0 written; 2 not written, and nothing is left behind.
     Convert(crate::convert::Args),
+    /// A verdict on files and folders: what loading them would have done.
+    ///
+    /// Clean: read to the end, everything whitelisted where it stands, the container sound.
+    /// Unknown: something is off the whitelist, nothing known to be dangerous. Dangerous: it would
+    /// do harm, or readers see different things in it. Error: not read to the end. What was not
+    /// read is never clean. Files that hold no pickle are skipped.
+    ///
+    /// Exit codes: 0 all clean or skipped; 1 at least one dangerous, or unknown; 2 at least one
+    /// not read to its end, and none dangerous. `--fail-on dangerous` lets unknown pass.
+    Scan(crate::scan::Scan),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -322,7 +332,7 @@ pub(crate) struct Extension {
 }
 
 /// `CODE=module.name`, or `CODE=module:qualified.name`.
-fn extension(text: &str) -> Result<Extension, String> {
+pub(crate) fn extension(text: &str) -> Result<Extension, String> {
     let (code, global) = text.split_once('=').ok_or("CODE=MODULE.NAME is wanted")?;
     let code = code.parse().ok().filter(|code| (1..=MOST_CODE).contains(code));
     let code = code.ok_or_else(|| format!("codes are numbers from 1 to {MOST_CODE}"))?;

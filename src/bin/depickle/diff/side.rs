@@ -53,7 +53,7 @@ impl<'file> Side<'file> {
     pub(super) fn tensors(
         &self,
         name: impl Fn(&str) -> Option<String>,
-    ) -> Result<(Vec<(String, Held)>, Vec<String>), Failure> {
+    ) -> Result<(Vec<Named>, Vec<String>), Failure> {
         let list = self.checkpoint.tensors_in(self.object, Scope::StateDict)?;
         let (mut held, mut errors) = (Vec::with_capacity(list.len()), Vec::new());
         // Names of several tensors that only types of keys tell apart are no clash of ours.
@@ -84,6 +84,9 @@ impl<'file> Side<'file> {
         matches!(self.kind, ObjectKind::Module | ObjectKind::StateDict)
     }
 }
+
+/// A tensor under the name it is compared by.
+pub(super) type Named = (String, Held);
 
 /// What a side has under a key.
 pub(super) struct Held {

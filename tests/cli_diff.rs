@@ -186,8 +186,8 @@ fn elements_are_compared_and_placed() {
     assert_eq!(code, 1);
     let found = &json["differences"][0];
     assert_eq!((&found["what"], &found["differing"]), (&json!("values"), &json!(1)));
-    assert_eq!(found["max_abs"], json!({ "size": 0.5, "at": 1 }));
-    assert_eq!(found["max_rel"], json!({ "size": 0.25, "at": 1 }));
+    assert_eq!(found["max_abs"], json!({ "size": 0.5, "at": 2 }));
+    assert_eq!(found["max_rel"], json!({ "size": 0.25, "at": 2 }));
     let (code, out, _) = said(&[&files[..], &["--values"]].concat());
     assert_eq!(code, 1);
     assert!(out.contains("1 of 3 differ, max abs 0.5 at [1], max rel 0.25 at [1]"), "{out}");

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use depickle::pickle::Object;
-use depickle::torch::{Checkpoint, DType, Error, ObjectKind, Role, Scope, Tensor, TensorRef};
+use depickle::torch::{
+    Checkpoint, DType, Error, Fault, Kind, ObjectKind, Role, Scope, Tensor, TensorRef,
+};
 
 use super::Diff;
 use crate::input::label;
@@ -67,14 +69,17 @@ impl<'file> Side<'file> {
                     "{label}: {other:?} and {name:?} would both be called {shown:?}"
                 )));
             }
-            let tensor = match entry.on(self.checkpoint) {
-                Ok(tensor) => Some(tensor.tensor().clone()),
+            let (mut tensor, mut lazy) = (None, false);
+            match entry.on(self.checkpoint) {
+                Ok(found) => tensor = Some(found.tensor().clone()),
                 Err(why) => {
-                    errors.push(why.to_string());
-                    None
+                    // One of a lazy module has nothing to be read yet.
+                    lazy = matches!(why.kind(), Kind::BadTensor(Fault::Uninitialized));
+                    errors.extend((!lazy).then(|| why.to_string()));
                 }
-            };
-            held.push((shown, Held::new(entry.name(), entry.role(), tensor)));
+            }
+            let found = Held::new(entry.name(), entry.role(), tensor);
+            held.push((shown, Held { lazy, ..found }));
         }
         Ok((held, errors))
     }
@@ -97,6 +102,8 @@ pub(super) struct Held {
     pub tensor: Option<Tensor>,
     pub dtype: Option<DType>,
     pub shape: Option<Vec<u64>>,
+    /// Whether it has no sizes yet.
+    pub lazy: bool,
 }
 
 impl Held {
@@ -107,6 +114,7 @@ impl Held {
             dtype: tensor.as_ref().map(Tensor::dtype),
             shape: tensor.as_ref().map(|tensor| tensor.shape().to_vec()),
             tensor,
+            lazy: false,
         }
     }
 

@@ -186,11 +186,11 @@ fn elements_are_compared_and_placed() {
     assert_eq!(code, 1);
     let found = &json["differences"][0];
     assert_eq!((&found["what"], &found["differing"]), (&json!("values"), &json!(1)));
-    assert_eq!(found["max_abs"], json!({ "size": 0.5, "at": 1 }));
-    assert_eq!(found["max_rel"], json!({ "size": 0.25, "at": 1 }));
+    assert_eq!(found["max_abs"], json!({ "size": 0.5, "at": 2 }));
+    assert_eq!(found["max_rel"], json!({ "size": 0.25, "at": 2 }));
     let (code, out, _) = said(&[&files[..], &["--values"]].concat());
     assert_eq!(code, 1);
-    assert!(out.contains("1 of 3 differ, max abs 0.5 at [1], max rel 0.25 at [1]"), "{out}");
+    assert!(out.contains("1 of 6 differ, max abs 0.5 at [0, 2], max rel 0.25 at [0, 2]"), "{out}");
     let within = [&files[..], &["--rtol", "0.1", "--atol", "0.3"]].concat();
     let (code, out, _) = said(&within);
     assert_eq!(code, 0, "{out}");

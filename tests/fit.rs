@@ -34,8 +34,10 @@ fn loading(model: &Checkpoint, weights: &Checkpoint, strict: bool) -> Value {
     let weights = match Weights::of(weights, weights.root()) {
         Ok(weights) => weights,
         Err(why) => {
+            // Ours also says in which file, and where.
             let why = why.to_string();
-            let said = why.split_once(": ").unwrap().1.rsplit_once(" at byte").unwrap().0;
+            let (start, end) = (why.find("Expected").unwrap(), why.find(">.").unwrap() + 2);
+            let said = &why[start..end];
             return refused(said.to_owned());
         }
     };

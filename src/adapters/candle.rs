@@ -22,7 +22,7 @@ use crate::torch::{Checkpoint, DType, Entry, Error, Fault, Kind, List, Scope, Te
 /// let checkpoint = Checkpoint::open("tests/fixtures/mlp_state_dict.pth")?;
 /// let weight = tensor(checkpoint.tensor("first.weight")?, &Device::Cpu)?;
 /// assert_eq!(weight.dims(), [10, 6]);
-/// # Ok::<(), candle_core::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
@@ -97,7 +97,7 @@ fn wrapped(why: Error) -> candle_core::Error {
 /// let first = candle_nn::linear(6, 10, builder.pp("first"))?;
 /// let out = first.forward(&Tensor::ones((1, 6), DType::F32, &Device::Cpu)?)?;
 /// assert_eq!(out.dims(), [1, 10]);
-/// # Ok::<(), candle_core::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Weights {

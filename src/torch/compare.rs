@@ -115,13 +115,13 @@ impl TensorRef<'_> {
             return Err(self.fault(Fault::NoCast { from: to, to: from }));
         }
         let (mut left, mut right) = (Rows::of(self)?, Rows::of(right)?);
-        let mut run = Run::new(tolerance, from == to, values_per_cell(from));
+        let mut run = Run::new(tolerance, from == to, from.values_per_byte());
         let step = HELD.checked_div(from.width().max(to.width())).unwrap_or(1).max(1);
         let mut first = 0_u64;
         while first < self.cells() {
             let count = step.min(self.cells().saturating_sub(first));
             let (left, right) = (left.read(first, count)?, right.read(first, count)?);
-            run.chunk(from, left, to, right, first.saturating_mul(values_per_cell(from)));
+            run.chunk(from, left, to, right, first.saturating_mul(from.values_per_byte()));
             progress(left.len().saturating_add(right.len()));
             first = first.saturating_add(count);
         }
@@ -131,11 +131,6 @@ impl TensorRef<'_> {
 
 const fn is_number(dtype: DType) -> bool {
     (has_numbers(dtype) && dtype.values_per_byte() == 1) || matches!(dtype.class(), Class::Complex)
-}
-
-/// Values that come of one element as it is stored.
-const fn values_per_cell(dtype: DType) -> u64 {
-    dtype.values_per_byte()
 }
 
 /// A tensor that is read from front to back.
@@ -169,7 +164,9 @@ struct Numbers {
 impl Numbers {
     fn read(&mut self, dtype: DType, bytes: &[u8]) {
         let Self { floats, ints, pairs } = self;
-        (floats.clear(), ints.clear(), pairs.clear());
+        floats.clear();
+        ints.clear();
+        pairs.clear();
         macro_rules! whole {
             ($number:ty) => {{
                 let (numbers, _) = bytes.as_chunks();
@@ -325,7 +322,6 @@ impl Comparison {
 }
 
 fn equal(left: Number, right: Number) -> bool {
-    let same = |left: f64, right: f64| left == right || (left.is_nan() && right.is_nan());
     match (left, right) {
         (Number::Int(left), Number::Int(right)) => left == right,
         (Number::Float(left), Number::Float(right)) => same(left, right),
@@ -339,6 +335,12 @@ fn equal(left: Number, right: Number) -> bool {
             imaginary == 0.0 && equal(Number::Float(real), other)
         }
     }
+}
+
+/// Whether floats are equal, NaN with NaN.
+#[expect(clippy::float_cmp, reason = "equal is meant")]
+fn same(left: f64, right: f64) -> bool {
+    left == right || (left.is_nan() && right.is_nan())
 }
 
 /// A float as an integer, if it is one of less than 127 bits.
@@ -360,14 +362,12 @@ fn distance(left: Number, right: Number) -> Option<Size> {
         return Some(Size::Exact(int.abs_diff(float)));
     }
     let (left, right) = (parts(left), parts(right));
-    let size = match (left[1], right[1]) {
-        (0.0, 0.0) => (left[0] - right[0]).abs(),
-        _ => {
-            // Of equal infinities the difference is none.
-            let apart = |one: f64, other: f64| if one == other { 0.0 } else { one - other };
-            apart(left[0], right[0]).hypot(apart(left[1], right[1]))
-        }
+    // Of equal infinities the difference is none.
+    let apart = |one: f64, other: f64| {
+        if same(one, other) && !one.is_nan() { 0.0 } else { one - other }
     };
+    let (real, imaginary) = (apart(left[0], right[0]), apart(left[1], right[1]));
+    let size = if imaginary == 0.0 { real.abs() } else { real.hypot(imaginary) };
     (!size.is_nan()).then_some(Size::Float(size))
 }
 

@@ -142,13 +142,11 @@ fn integers(tensor: TensorRef, to: DType, mut into: Into) -> Result<(), Error> {
         let (numbers, _) = bytes.as_chunks();
         for number in numbers {
             let number = f64::from_le_bytes(*number);
-            match truncated(number, to) {
-                Some(value) => wrapped(value, to, &mut out),
-                None => {
-                    let value = number.to_string().into();
-                    return Err(tensor.fault(Fault::NoInteger { at, value, to }));
-                }
-            }
+            let Some(value) = truncated(number, to) else {
+                let value = number.to_string().into();
+                return Err(tensor.fault(Fault::NoInteger { at, value, to }));
+            };
+            wrapped(value, to, &mut out);
             at = at.saturating_add(1);
         }
         into.put(&out, &tensor)
@@ -160,7 +158,9 @@ fn whole(from: DType, bytes: &[u8], mut each: impl FnMut(i128)) {
     macro_rules! numbers {
         ($number:ty) => {{
             let (numbers, _) = bytes.as_chunks();
-            numbers.iter().for_each(|bytes| each(<$number>::from_le_bytes(*bytes).into()));
+            for bytes in numbers {
+                each(<$number>::from_le_bytes(*bytes).into());
+            }
         }};
     }
     match from {

@@ -157,12 +157,11 @@ impl Expected {
         let owner = slot.name.rsplit_once('.').map_or("", |(owner, _)| owner).to_owned();
         let node = self.node(&owner);
         let Some(node) = self.nodes.get_mut(node) else { return };
-        match node.places.get(&slot.name).and_then(|at| node.slots.get_mut(*at)) {
-            Some(known) => *known = slot,
-            None => {
-                node.places.insert(slot.name.clone(), node.slots.len());
-                node.slots.push(slot);
-            }
+        if let Some(known) = node.places.get(&slot.name).and_then(|at| node.slots.get_mut(*at)) {
+            *known = slot;
+        } else {
+            node.places.insert(slot.name.clone(), node.slots.len());
+            node.slots.push(slot);
         }
     }
 
@@ -270,7 +269,7 @@ impl Expected {
     }
 
     /// Every module with its children, in PyTorch's order.
-    fn tree<'graph>(&mut self, root: Module<'graph>, budget: &mut Budget) -> Result<(), Error> {
+    fn tree(&mut self, root: Module<'_>, budget: &mut Budget) -> Result<(), Error> {
         let mut on_path: HashSet<NodeId> = HashSet::new();
         let mut todo = vec![Step::Enter(root, 0, String::new())];
         while let Some(step) = todo.pop() {

@@ -10,6 +10,7 @@ use super::Conflict;
 use super::expected::{Expected, Node, Slot, join};
 use super::weights::{Keys, Weights};
 use crate::base::{Budget, Exceeded};
+use crate::pickle::Object;
 use crate::torch::module::Module;
 
 /// What a class does to the state dict.
@@ -29,7 +30,7 @@ impl Rule {
     /// The rule of a module's class.
     pub(super) fn of(module: Module, budget: &mut Budget) -> Result<Option<Self>, Exceeded> {
         // All that derive from `_NormBase` have the attribute.
-        if let Some(tracks) = module.attribute("track_running_stats").map(|it| it.as_bool()) {
+        if let Some(tracks) = module.attribute("track_running_stats").map(Object::as_bool) {
             let class = module.class();
             return Ok(match tracks {
                 Some(true) => Some(Self::Counts),
@@ -49,9 +50,9 @@ impl Rule {
         let pairs = match class.name() {
             "FrozenBatchNorm2d" => return Ok(Some(Self::Frozen)),
             "FeaturePyramidNetwork" => {
-                let inner = module.children(budget)?.into_iter();
-                let inner = inner.filter(|(name, _)| name == "inner_blocks");
-                let inner = inner.filter_map(|(_, child)| Module::view(child)).next();
+                let children = module.children(budget)?.into_iter();
+                let mut inner = children.filter(|(name, _)| name == "inner_blocks");
+                let inner = inner.find_map(|(_, child)| Module::view(child));
                 let count = inner.map_or(Ok(0), |inner| blocks(inner, budget))?;
                 let names = ["inner_blocks", "layer_blocks"].into_iter();
                 names

@@ -253,13 +253,10 @@ impl Keys {
     /// `if old in state_dict: state_dict[new] = state_dict.pop(old)`
     pub(super) fn rename(&mut self, old: &str, new: String) {
         let Some(entry) = self.remove(old) else { return };
-        let place = match self.by_name.get(&new) {
-            Some((place, _)) => *place,
-            None => {
-                self.names.push(Some(new.clone()));
-                self.names.len().saturating_sub(1)
-            }
-        };
+        let place = self.by_name.get(&new).map_or(self.names.len(), |(place, _)| *place);
+        if place == self.names.len() {
+            self.names.push(Some(new.clone()));
+        }
         self.by_name.insert(new, (place, entry));
     }
 }

@@ -1,5 +1,6 @@
 //! Which object of a checkpoint is held against a model or a state dict.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use depickle::Budget;
@@ -50,7 +51,7 @@ fn descend(args: &Diff, side: &mut Side, names: &HashSet<String>) -> Result<(), 
     let mut found = candidates(side)?;
     for candidate in &mut found {
         let own = named(side, candidate.object)?;
-        let own = own.iter().filter_map(|name| args.names.name(name)).map(|it| it.into_owned());
+        let own = own.iter().filter_map(|name| args.names.name(name)).map(Cow::into_owned);
         candidate.shared = Fitting::best(names, &own.collect()).matched;
     }
     let usual = |key: &str| {

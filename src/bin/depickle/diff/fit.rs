@@ -19,7 +19,7 @@ pub(super) fn compare(args: &Diff, left: &Side, right: &Side) -> Result<Found, F
     let weights = Weights::of(right.checkpoint, right.object)?.renamed(renamed);
     let fit = expected.fit(&weights);
     found.notes = expected.notes().to_vec();
-    found.message = fit.check(true).err().map(|why| why.to_string());
+    found.message = fit.check(true).err().as_ref().map(ToString::to_string);
     found.keys[0] = expected.slots().count();
     found.keys[1] = weights.entries().len();
     let absent = fit.missing().len().saturating_add(fit.kept().len());

@@ -95,9 +95,9 @@ fn fact(row: &Row, fact: &Fact) -> Option<Value> {
             if !part.is_empty() {
                 put("part", json!(part));
             }
-            values(found).into_iter().for_each(|(key, value)| {
+            for (key, value) in values(found) {
                 put(key, value);
-            });
+            }
             return Some(Value::Object(json));
         }
         Fact::Missing | Fact::Unexpected | Fact::Kept => return None,

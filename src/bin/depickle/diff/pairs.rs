@@ -74,6 +74,9 @@ fn next(counts: &mut HashMap<String, usize>, name: &str) -> usize {
 
 /// How the views of a key differ.
 pub(super) fn facts(left: &Held, right: &Held) -> Vec<Fact> {
+    if left.lazy != right.lazy {
+        return vec![Fact::Other("one side has no sizes yet, being of a lazy module".to_owned())];
+    }
     let (Some(one), Some(other)) = (&left.tensor, &right.tensor) else { return Vec::new() };
     let mut facts = Vec::new();
     if one.shape() != other.shape() || one.nested_sizes() != other.nested_sizes() {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use depickle::pickle::Object;
-use depickle::torch::{Checkpoint, DType, Error, ObjectKind, Role, Scope, Tensor, TensorRef};
+use depickle::torch::{
+    Checkpoint, DType, Error, Fault, Kind, ObjectKind, Role, Scope, Tensor, TensorRef,
+};
 
 use super::Diff;
 use crate::input::label;
@@ -53,7 +55,7 @@ impl<'file> Side<'file> {
     pub(super) fn tensors(
         &self,
         name: impl Fn(&str) -> Option<String>,
-    ) -> Result<(Vec<(String, Held)>, Vec<String>), Failure> {
+    ) -> Result<(Vec<Named>, Vec<String>), Failure> {
         let list = self.checkpoint.tensors_in(self.object, Scope::StateDict)?;
         let (mut held, mut errors) = (Vec::with_capacity(list.len()), Vec::new());
         // Names of several tensors that only types of keys tell apart are no clash of ours.
@@ -67,14 +69,17 @@ impl<'file> Side<'file> {
                     "{label}: {other:?} and {name:?} would both be called {shown:?}"
                 )));
             }
-            let tensor = match entry.on(self.checkpoint) {
-                Ok(tensor) => Some(tensor.tensor().clone()),
+            let (mut tensor, mut lazy) = (None, false);
+            match entry.on(self.checkpoint) {
+                Ok(found) => tensor = Some(found.tensor().clone()),
                 Err(why) => {
-                    errors.push(why.to_string());
-                    None
+                    // One of a lazy module has nothing to be read yet.
+                    lazy = matches!(why.kind(), Kind::BadTensor(Fault::Uninitialized));
+                    errors.extend((!lazy).then(|| why.to_string()));
                 }
-            };
-            held.push((shown, Held::new(entry.name(), entry.role(), tensor)));
+            }
+            let found = Held::new(entry.name(), entry.role(), tensor);
+            held.push((shown, Held { lazy, ..found }));
         }
         Ok((held, errors))
     }
@@ -85,6 +90,9 @@ impl<'file> Side<'file> {
     }
 }
 
+/// A tensor under the name it is compared by.
+pub(super) type Named = (String, Held);
+
 /// What a side has under a key.
 pub(super) struct Held {
     /// Its name in the file.
@@ -94,6 +102,8 @@ pub(super) struct Held {
     pub tensor: Option<Tensor>,
     pub dtype: Option<DType>,
     pub shape: Option<Vec<u64>>,
+    /// Whether it has no sizes yet.
+    pub lazy: bool,
 }
 
 impl Held {
@@ -104,6 +114,7 @@ impl Held {
             dtype: tensor.as_ref().map(Tensor::dtype),
             shape: tensor.as_ref().map(|tensor| tensor.shape().to_vec()),
             tensor,
+            lazy: false,
         }
     }
 

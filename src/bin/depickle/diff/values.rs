@@ -23,7 +23,7 @@ pub(super) fn compare(args: &Diff, left: &Side, right: &Side, found: &mut Found)
             continue;
         }
         let mut facts = Vec::new();
-        let compared = elements(args, one, other, String::new(), &progress, DEEPEST, &mut facts);
+        let compared = elements(args, one, other, "", &progress, DEEPEST, &mut facts);
         if let Err(why) = compared {
             errors.push(why.to_string());
         }
@@ -36,7 +36,7 @@ fn elements(
     args: &Diff,
     left: TensorRef,
     right: TensorRef,
-    part: String,
+    part: &str,
     progress: &Progress,
     deeper: usize,
     facts: &mut Vec<Fact>,
@@ -46,7 +46,7 @@ fn elements(
         Layout::Strided | Layout::Quantized => {
             let found = left.compare(right, args.tolerance(), |bytes| progress.advance(bytes))?;
             if found != unchanged(found.elements) {
-                facts.push(Fact::Values(part.clone(), found));
+                facts.push(Fact::Values(part.to_owned(), found));
             }
         }
         _ => {}
@@ -68,7 +68,7 @@ fn elements(
         } else if deeper > 0 {
             let deeper = deeper.saturating_sub(1);
             let (one, other) = (left.part(one), right.part(other));
-            elements(args, one, other, path, progress, deeper, facts)?;
+            elements(args, one, other, &path, progress, deeper, facts)?;
         }
     }
     if other.len() > one.len() {

@@ -330,7 +330,9 @@ impl Policy {
             Handing::Attribute => {
                 let owner = at(0)?;
                 match at(1)?.value() {
-                    Value::Text(name) => visit(self.attribute(object, owner, name.as_bytes())),
+                    Value::Text(name) if name.as_bytes().len() <= LONGEST => {
+                        visit(self.attribute(object, owner, name.as_bytes()));
+                    }
                     _ => visit(unknown()),
                 }
             }
@@ -458,7 +460,9 @@ impl Policy {
         }
         let args = recipe.args().as_tuple()?;
         match args.get(1)?.value() {
-            Value::Text(name) => Some((args.get(0)?, name.as_bytes())),
+            Value::Text(name) if name.as_bytes().len() <= LONGEST => {
+                Some((args.get(0)?, name.as_bytes()))
+            }
             _ => None,
         }
     }
@@ -469,7 +473,7 @@ impl Policy {
         if !self.handings(global).contains(&Handing::Prepares) {
             return None;
         }
-        if let Some(state) = recipe.state().and_then(Object::items) {
+        if let Some(state) = recipe.last_state().and_then(Object::items) {
             let args = state.get(1).and_then(Object::as_tuple);
             let kwargs = state.get(2).and_then(Object::as_dict);
             let named = kwargs.is_some_and(|kwargs| !kwargs.is_empty());

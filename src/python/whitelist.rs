@@ -102,6 +102,12 @@ pub const WEIGHTS_ONLY: &[Row] = &[
 #[rustfmt::skip]
 pub const OTHERS: &[Row] = &[
     row("torch._utils", "_rebuild_sparse_csr_tensor _rebuild_nested_tensor _rebuild_xla_tensor", CALL, "rebuilds a tensor", "torch/_utils.py"),
+    row("torch.nested._internal.nested_tensor", "_rebuild_njt", CALL, "rebuilds a nested tensor, handed to _rebuild_from_type_v2", "torch/nested/_internal/nested_tensor.py"),
+    row("torch.ao.quantization.observer", "FixedQParamsObserver HistogramObserver MinMaxObserver MovingAverageMinMaxObserver MovingAveragePerChannelMinMaxObserver NoopObserver PerChannelMinMaxObserver PlaceholderObserver ReuseInputObserver", EITHER, "a module that observes ranges, made of numbers; kept by a partial", "torch/ao/quantization/observer.py"),
+    row("torch.ao.quantization.fake_quantize", "FakeQuantize FusedMovingAvgObsFakeQuantize FixedQParamsFakeQuantize", EITHER, "a module that rounds as quantization will", "torch/ao/quantization/fake_quantize.py"),
+    row("joblib.numpy_pickle", "NumpyArrayWrapper", INSTANCE, "says that an array's bytes follow in the file", "joblib/numpy_pickle.py").opaque(),
+    row("_io", "BytesIO StringIO", EITHER, "bytes or text in memory", "Modules/_io/bytesio.c, stringio.c").opaque(),
+    row("io", "BytesIO StringIO", EITHER, "bytes or text in memory", "Modules/_io/bytesio.c, stringio.c").opaque(),
     row("torch.tensor", "_rebuild_from_type_v2", CALL, "as torch._tensor._rebuild_from_type_v2", "torch/tensor.py (1.9)"),
     row("torch", "float double half long int short chalf cfloat cdouble", VALUE, "a dtype", "torch/csrc/utils/tensor_dtypes.cpp"),
     row("torch", "strided sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc", VALUE, "a layout", "c10/core/Layout.h"),

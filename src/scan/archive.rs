@@ -5,7 +5,7 @@ use super::finding::{Finding, Place};
 use super::part::Part;
 use super::rules::{self, Rule};
 use super::source_text;
-use crate::base::{Budget, Source};
+use crate::base::{Budget, Limits, Source};
 use crate::container::{self, Kind, LocalHeader, Member, Method, Oddity, Tar, Zip};
 
 /// Members whose checksum is compared because they were judged (bytes); larger ones only if asked.
@@ -26,8 +26,31 @@ impl Run<'_> {
         self.report.judged = true;
         let mut budget = Budget::new(self.scanner.limits.clone());
         match Zip::open(source, &mut budget) {
-            Ok(zip) => self.members(source, &zip, spot),
-            Err(why) => self.no_zip(source, &why, spot),
+            Ok(zip) if zip.findings().is_empty() => self.members(source, &zip, spot),
+            opened => match (several(source, &self.scanner.limits), opened) {
+                (Some(archives), _) => self.in_a_row(source, &archives, spot),
+                (None, Ok(zip)) => self.members(source, &zip, spot),
+                (None, Err(why)) => self.no_zip(source, &why, spot),
+            },
+        }
+    }
+
+    /// Archives one behind the other, each whole: the chunks of a distributed checkpoint. Each
+    /// is judged.
+    fn in_a_row(&mut self, source: &dyn Source, archives: &[(u64, u64)], spot: &Spot) {
+        let message = format!(
+            "{} archives in a row, each whole: readers find the first or the last",
+            archives.len()
+        );
+        self.find(rules::ODD, spot.place(0), message);
+        for &(at, len) in archives {
+            let part = Part::new(source, at, len);
+            let inner = Spot { base: spot.base.saturating_add(at), ..spot.clone() };
+            let mut budget = Budget::new(self.scanner.limits.clone());
+            match Zip::open(&part, &mut budget) {
+                Ok(zip) => self.members(&part, &zip, &inner),
+                Err(why) => self.no_zip(&part, &why, &inner),
+            }
         }
     }
 
@@ -312,6 +335,64 @@ impl Run<'_> {
             at = at.saturating_add(len);
         }
     }
+}
+
+/// Where archives lie that fill a file one behind the other, each whole and sound by itself; none
+/// if it is not so, or there is only one.
+fn several(source: &dyn Source, limits: &Limits) -> Option<Vec<(u64, u64)>> {
+    const END: &[u8] = b"PK\x05\x06";
+    const CHUNK: u64 = 1 << 20;
+    let (mut found, mut begin, mut at) = (Vec::new(), 0_u64, 0_u64);
+    let mut failures = 0_u32;
+    while at < source.len() && found.len() < MOST_IN_A_ROW {
+        let len = source.len().saturating_sub(at).min(CHUNK);
+        let bytes = source.fetch(at, len).ok()?;
+        // Ends that may be cut by the chunk's end are seen in the next.
+        let step =
+            if at.saturating_add(len) >= source.len() { len } else { len.saturating_sub(21) };
+        let mut next = at.saturating_add(step.max(1));
+        for place in memmem(&bytes, END) {
+            let end_at = at.saturating_add(place as u64);
+            if end_at < begin.saturating_add(30) {
+                continue;
+            }
+            let comment = bytes.get(place.saturating_add(20)..)?.first_chunk::<2>();
+            let comment = comment.map_or(0, |comment| u16::from_le_bytes(*comment));
+            let end = end_at.saturating_add(22).saturating_add(comment.into());
+            let part = Part::new(source, begin, end.saturating_sub(begin));
+            // Data may hold the signature by chance, hardly more often than that.
+            failures = failures.saturating_add(1);
+            if failures > MOST_FAILURES {
+                return None;
+            }
+            let sound = part.len() == end.saturating_sub(begin)
+                && Zip::open(&part, &mut Budget::new(limits.clone()))
+                    .is_ok_and(|zip| zip.findings().is_empty());
+            if sound {
+                found.push((begin, part.len()));
+                failures = 0;
+                begin = end;
+                next = end;
+                break;
+            }
+        }
+        at = next;
+    }
+    (begin == source.len() && found.len() > 1).then_some(found)
+}
+
+/// Signatures in vain between two archives.
+const MOST_FAILURES: u32 = 64;
+/// Archives in a row that are looked into.
+const MOST_IN_A_ROW: usize = 1 << 16;
+
+/// Where `needle` stands in `bytes`.
+fn memmem<'bytes>(
+    bytes: &'bytes [u8],
+    needle: &'bytes [u8],
+) -> impl Iterator<Item = usize> + 'bytes {
+    let windows = bytes.windows(needle.len()).enumerate();
+    windows.filter(move |(_, window)| *window == needle).map(|(at, _)| at)
 }
 
 fn plain(name: &[u8]) -> &[u8] {

@@ -132,6 +132,13 @@ impl Run<'_> {
             return Ok(());
         }
         let head = source.fetch(0, source.len().min(HEAD))?;
+        // Of tensors' data there may be many, and little of it is more than that.
+        if role == Role::Storage && !judge::begins(&head) {
+            let whole = source.len() <= HEAD;
+            if matches!(self.judge_head(&head, whole), Some(Likeness::Other | Likeness::Perhaps)) {
+                return Ok(());
+            }
+        }
         if container::starts_as_zip(source)? {
             self.is(spot, "a zip archive");
             self.zip(source, spot);
@@ -244,6 +251,10 @@ impl Run<'_> {
                 let named = graph.objects().any(|object| object.as_global().is_some());
                 let sure = exact || announced || named;
                 Some(if sure { Likeness::Pickle } else { Likeness::Perhaps })
+            }
+            // Items put into something imported: Python would have done it.
+            Err(why) if matches!(why.kind(), Kind::WrongType { found: "global", .. }) => {
+                Some(Likeness::Pickle)
             }
             Err(why) => {
                 let cut = matches!(why.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline);

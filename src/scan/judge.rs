@@ -65,6 +65,7 @@ pub(super) fn judge(
         called: HashSet::new(),
         stream,
         inner: Vec::new(),
+        seen: HashSet::new(),
         loaded: Vec::new(),
     };
     judge.report.judged = true;
@@ -108,6 +109,8 @@ struct Judge<'run, 'graph> {
     /// Globals that are called or changed themselves.
     called: HashSet<NodeId>,
     inner: Vec<Inner>,
+    /// States, hooks and arguments that were looked at.
+    seen: HashSet<NodeId>,
     /// Bytes that loading the pickle loads in turn.
     loaded: Vec<NodeId>,
 }
@@ -349,6 +352,10 @@ impl<'graph> Judge<'_, 'graph> {
 
     /// A call that executes source text it was given.
     fn source(&mut self, recipe: Recipe<'graph>) {
+        // Objects that calls share are looked at once.
+        if !self.seen.insert(recipe.args().id()) {
+            return;
+        }
         let mut texts = Vec::new();
         // The text stands in the arguments, or in a dict among them.
         for arg in
@@ -375,6 +382,9 @@ impl<'graph> Judge<'_, 'graph> {
 
     /// What a state keeps for calling it later.
     fn hooks(&mut self, state: Object<'graph>) {
+        if !self.seen.insert(state.id()) {
+            return;
+        }
         let Some(dict) = state.as_dict() else { return };
         // Modules keep their hooks before their attributes.
         for (key, value) in dict.iter() {
@@ -387,6 +397,9 @@ impl<'graph> Judge<'_, 'graph> {
 
     /// Callables held in a dict, list or alone.
     fn called_later(&mut self, held: Object<'graph>) {
+        if !self.seen.insert(held.id()) {
+            return;
+        }
         let values: Vec<Object<'graph>> = match held.value() {
             Value::Dict(dict) => dict.iter().map(|(_, value)| value).collect(),
             Value::Recipe(recipe) => recipe.set_items().map(|(_, value)| value).collect(),
@@ -528,8 +541,10 @@ impl<'graph> Judge<'_, 'graph> {
 
     /// Bytes that are, or hold, something to load.
     fn held_bytes(&mut self, graph: &'graph Graph) {
-        let loaded = std::mem::take(&mut self.loaded);
-        for id in &loaded {
+        let loaded: HashSet<NodeId> = std::mem::take(&mut self.loaded).into_iter().collect();
+        let mut first: Vec<NodeId> = loaded.iter().copied().collect();
+        first.sort_by_key(|id| graph.object(*id).index());
+        for id in &first {
             let object = graph.object(*id);
             if let Some(bytes) = self.bytes_of(object) {
                 self.inner.push(Inner { bytes, at: object.offset(), loaded: true });

@@ -130,10 +130,8 @@ impl Scanner {
             Position::Target => Stands::Target,
             Position::Computed => Stands::Computed,
         };
-        match self.listed.admits(global).has(stands) {
-            true => Standing::Whitelisted,
-            false => Standing::Unknown,
-        }
+        let listed = self.listed.admits(global).has(stands);
+        if listed { Standing::Whitelisted } else { Standing::Unknown }
     }
 
     /// Scans a file. One that cannot be opened is reported as an error.

@@ -553,6 +553,16 @@ impl<'graph> Recipe<'graph> {
         states.last().and_then(|effect| effect.items.get(0))
     }
 
+    /// The state that BUILD set, if that was the last thing done to it. Takes no time in
+    /// proportion to what was done before.
+    #[must_use]
+    pub(crate) fn last_state(self) -> Option<Object<'graph>> {
+        let Object { graph, id } = self.0;
+        let raw = graph.effects.get(graph.chain(id).last as usize)?;
+        let items = Items { graph, ids: graph.run(raw.run) };
+        if raw.kind == EffectKind::State { items.get(0) } else { None }
+    }
+
     /// Keys and values set on it, in order.
     pub fn set_items(self) -> impl Iterator<Item = (Object<'graph>, Object<'graph>)> {
         let sets = self.0.effects().filter(|effect| effect.kind == EffectKind::SetItems);

@@ -1,6 +1,6 @@
 //! A report as JSON.
 
-use depickle::scan::{Finding, Report};
+use depickle::scan::{Finding, Position, Report};
 use serde_json::{Value, json};
 
 /// The document of one file.
@@ -26,7 +26,7 @@ fn finding(finding: &Finding) -> Value {
         "rule": finding.rule.id,
         "severity": finding.rule.severity.name(),
         "global": finding.global,
-        "position": finding.position.map(|position| position.name()),
+        "position": finding.position.map(Position::name),
         "member": finding.place.member,
         "offset": finding.place.offset.map(|at| at.0),
         "message": finding.message,

@@ -2,7 +2,7 @@
 //!
 //! Source: OASIS "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 
-use depickle::scan::{Finding, RULES, Report, Rule, Severity, Verdict};
+use depickle::scan::{Finding, Position, RULES, Report, Rule, Severity, Verdict};
 use serde_json::{Value, json};
 
 /// Results so far.
@@ -101,7 +101,7 @@ fn result(finding: &Finding, path: &str, index: usize) -> Value {
         "properties": {
             "severity": finding.rule.severity.name(),
             "global": finding.global,
-            "position": finding.position.map(|position| position.name()),
+            "position": finding.position.map(Position::name),
             "member": finding.place.member,
             "offset": finding.place.offset.map(|at| at.0),
             "count": finding.count,
@@ -113,7 +113,7 @@ fn result(finding: &Finding, path: &str, index: usize) -> Value {
 fn fingerprint(finding: &Finding, path: &str) -> String {
     let member = finding.place.member.as_deref().unwrap_or_default();
     let global = finding.global.as_deref().unwrap_or_default();
-    let position = finding.position.map_or("", |position| position.name());
+    let position = finding.position.map_or("", Position::name);
     format!("{path}|{member}|{}|{global}|{position}", finding.rule.id)
 }
 

@@ -87,7 +87,7 @@ fn an_archive_cut_anywhere_says_how_much_is_missing() {
     for name in ["mlp_state_dict.pth", "views.pth", "checkpoint.pth", "tensor.pth"] {
         let whole = read(name);
         let pickle = pickle_end(&whole);
-        for len in (4..whole.len()).step_by(7).chain([whole.len() - 1]) {
+        for len in (4..whole.len()).step_by(31).chain([whole.len() - 1]) {
             let report = of(&whole[..len]);
             assert!(!report.is_healthy(), "{name} at {len}");
             let said = message(&report, "truncated");
@@ -417,7 +417,7 @@ fn what_a_checkpoint_holds_is_told() {
     );
     let report = examine(fixture("dtypes.pth")).unwrap();
     let requires = report.requires.unwrap();
-    assert_eq!(requires.torch, "2.14", "{requires:?}");
+    assert_eq!(requires.torch, "2.8", "{requires:?}");
     let report = examine(fixture("mlp_model.pth")).unwrap();
     assert!(report.has("needs-safe-globals"), "{:?}", report.diagnosis);
     assert!(report.load.iter().any(|line| line.contains("# this program must define MLP")));

@@ -373,6 +373,10 @@ fn damaged(
     why: &container::Error,
     report: &mut Report,
 ) -> Result<(), Error> {
+    if !container::starts_as_zip(&**source)? {
+        leading(look, source, report);
+        return Ok(());
+    }
     let opened = look.open(source, true);
     let checkpoint = match opened {
         Ok(checkpoint) => checkpoint,
@@ -415,6 +419,23 @@ fn damaged(
         report.add(Diagnosis::warning("gap", message).at(gap.at));
     }
     object::describe(look, &checkpoint, State::Broken, report)
+}
+
+/// An archive that other bytes stand before: all of its directory's places are wrong.
+fn leading(look: &Look<'_>, source: &Arc<dyn Source>, report: &mut Report) {
+    let mut budget = Budget::new(look.options.limits.clone());
+    let zip = Zip::recover(&**source, &mut budget);
+    let first = zip.ok().and_then(|zip| Some(zip.members().next()?.header_offset().0));
+    let Some(first) = first else {
+        let message = "it ends as a zip archive does, but no archive is in it";
+        report.add(Diagnosis::error("damaged", message).advice("get it again"));
+        return;
+    };
+    let message = format!("{} before the archive", counted(first, "byte stands", "bytes stand"));
+    let start = first.saturating_add(1);
+    report.add(Diagnosis::error("leading-bytes", message).at(FileOffset(0)).advice(format!(
+        "PyTorch refuses it: cut them off (`tail -c +{start} FILE > OUT.pth`), then look at OUT.pth"
+    )));
 }
 
 fn is_truncated(why: &container::Error) -> bool {

@@ -154,10 +154,10 @@ fn pickle(why: &Error, len: u64, report: &mut Report) {
         object::refused(why, report);
         return;
     };
-    let cut = match broken.kind() {
-        pickle::Kind::Ended(_) | pickle::Kind::NoStop | pickle::Kind::NoNewline => true,
-        _ => false,
-    };
+    let cut = matches!(
+        broken.kind(),
+        pickle::Kind::Ended(_) | pickle::Kind::NoStop | pickle::Kind::NoNewline
+    );
     // Any bytes may read as a few operations.
     let begun = broken.offset().0 >= 2;
     if cut && begun {

@@ -94,7 +94,7 @@ fn other(report: &mut Report, kind: &'static str, thing: &str, advice: &str, pyt
 /// An archive of `torch.save` that a program unpacked, as browsers on macOS do.
 fn unpacked(path: &Path, report: &mut Report) {
     report.what("unpacked", "a checkpoint's archive, unpacked to a folder");
-    let name = path.file_name().map_or("m".into(), |name| name.to_string_lossy());
+    let name = path.file_name().map_or("m".into(), std::ffi::OsStr::to_string_lossy);
     let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let message = "this is what is inside of a .pth file: a program has unpacked it";
     report.add(Diagnosis::error("unpacked-archive", message).advice(format!(

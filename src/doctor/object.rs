@@ -136,9 +136,7 @@ fn tensors(checkpoint: &Checkpoint, found: &Survey, report: &mut Report) -> Resu
     Ok(())
 }
 
-fn reached<'file>(
-    checkpoint: &'file Checkpoint,
-) -> impl Iterator<Item = (Object<'file>, Global<'file>)> {
+fn reached(checkpoint: &Checkpoint) -> impl Iterator<Item = (Object<'_>, Global<'_>)> {
     let objects = checkpoint.graph().objects();
     objects.filter_map(|object| Some((object, object.as_global()?)))
 }

@@ -27,7 +27,7 @@ pub(super) fn is_dotted(text: &str) -> bool {
 }
 
 /// A global whose names can stand in Python.
-pub(super) fn spelled<'graph>(global: Global<'graph>) -> Option<(&'graph str, &'graph str)> {
+pub(super) fn spelled(global: Global<'_>) -> Option<(&str, &str)> {
     let module = std::str::from_utf8(global.module).ok()?;
     let name = std::str::from_utf8(global.name).ok()?;
     (is_dotted(module) && is_dotted(name)).then_some((module, name))

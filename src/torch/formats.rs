@@ -133,13 +133,13 @@ fn is_onnx(head: &[u8]) -> bool {
     // producer_name, domain, opset_import or graph.
     let fits = matches!(tag, 0x12 | 0x22 | 0x3a | 0x42);
     let text = rest.split_first().and_then(|(&len, rest)| rest.get(..len.into()));
-    let named = text.is_some_and(|name| !name.is_empty() && name.iter().all(is_in_names));
+    let named = text.is_some_and(|name| !name.is_empty() && name.iter().copied().all(is_in_names));
     let graph = *tag == 0x3a && rest.len() > 16;
     fits && (graph || *tag == 0x42 || named) && !is_saved_model(head)
 }
 
-fn is_in_names(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".-_ +/:".contains(byte)
+const fn is_in_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b' ' | b'+' | b'/' | b':')
 }
 
 /// TensorFlow's field 2 holds a message, not a text.
@@ -171,7 +171,7 @@ fn is_flax(head: &[u8]) -> bool {
     };
     let [len @ 0xa1..=0xbf, rest @ ..] = rest else { return false };
     let (key, value) = rest.split_at_checked(usize::from(len & 0x1f)).unwrap_or_default();
-    let text = !key.is_empty() && key.iter().all(is_in_names);
+    let text = !key.is_empty() && key.iter().copied().all(is_in_names);
     text && matches!(value.first(), Some(0x80..=0x9f | 0xc7..=0xc9 | 0xd4..=0xd8 | 0xde))
 }
 

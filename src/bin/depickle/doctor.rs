@@ -17,6 +17,7 @@ use crate::output::{self, Answer, Failure, Form, Part, count, printable};
 ///
 /// Exit codes: 0 healthy; 1 something is wrong, and named; 2 could not look.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
 pub(crate) struct Args {
     /// Files or folders; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]

@@ -75,7 +75,8 @@ fn globals_of_every_pickle_are_found() {
     let (_, out, _) = fed(&["globals", "--json", "-"], b"\x80\x02ca\nb\n.\x80\x02cc\nd\n.");
     let found: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(found["pickles"], 2);
-    let names: Vec<_> = found["globals"].as_array().unwrap().iter().map(|it| &it["global"]).collect();
+    let names: Vec<_> =
+        found["globals"].as_array().unwrap().iter().map(|it| &it["global"]).collect();
     assert_eq!(names, ["a.b", "c.d"]);
     // What stands before a break is told, and the exit code says so.
     let (code, out, err) = fed(&["globals", "--json", "-"], b"\x80\x02ca\nb\nRR.");
@@ -94,7 +95,9 @@ fn lines_of_python_hold_what_is_needed_and_nothing_else() {
     let lines = text(&output.stdout);
     assert!(lines.starts_with("import torch\nimport torch.nn.modules.activation\n"), "{lines}");
     assert!(lines.contains("# this program must define MLP, Scale\n"), "{lines}");
-    assert!(lines.contains("    MLP,\n") && lines.contains("    torch.nn.modules.linear.Linear,\n"));
+    assert!(
+        lines.contains("    MLP,\n") && lines.contains("    torch.nn.modules.linear.Linear,\n")
+    );
     assert!(!lines.contains("_rebuild_tensor_v2"), "{lines}");
     // Names that would add lines to a program.
     let hostile = b"\x80\x04\x8c\x10a\nimport os\nos.xx\x8c\x01b\x93.";
@@ -123,7 +126,15 @@ fn doctor_json_has_the_fields_of_the_contract_in_order() {
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     let keys: Vec<_> = found.as_object().unwrap().keys().collect();
     let want = [
-        "path", "healthy", "kind", "container", "nbytes", "what", "diagnosis", "load", "requires",
+        "path",
+        "healthy",
+        "kind",
+        "container",
+        "nbytes",
+        "what",
+        "diagnosis",
+        "load",
+        "requires",
         "salvage",
     ];
     assert_eq!(keys, want);
@@ -156,8 +167,14 @@ fn exit_codes() {
     assert_eq!(depickle(&["doctor", "no-such-file"]).status.code(), Some(2));
     assert_eq!(depickle(&["doctor", "mlp_state_dict.pth", "no-such-file"]).status.code(), Some(2));
     assert_eq!(depickle(&["doctor", "make.py"]).status.code(), Some(1));
-    assert_eq!(depickle(&["doctor", "--jsonl", "mlp_state_dict.pth", "tied.pth"]).status.code(), Some(0));
-    assert_eq!(depickle(&["doctor", "--expect", "model", "mlp_state_dict.pth"]).status.code(), Some(1));
+    assert_eq!(
+        depickle(&["doctor", "--jsonl", "mlp_state_dict.pth", "tied.pth"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        depickle(&["doctor", "--expect", "model", "mlp_state_dict.pth"]).status.code(),
+        Some(1)
+    );
     assert_eq!(depickle(&["globals", "no-such-file"]).status.code(), Some(2));
     assert_eq!(depickle(&["globals", "make.py"]).status.code(), Some(2));
 }
@@ -173,8 +190,14 @@ fn doctor_salvages() {
     let output = depickle(&arguments);
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("it has 1700 of 3558 bytes (47 %): 1.8 KiB (1858 bytes) are missing"), "{said}");
-    assert!(said.contains("salvaged 2 of 5 tensors to ") && said.contains(", 2 of them by checksum"), "{said}");
+    assert!(
+        said.contains("it has 1700 of 3558 bytes (47 %): 1.8 KiB (1858 bytes) are missing"),
+        "{said}"
+    );
+    assert!(
+        said.contains("salvaged 2 of 5 tensors to ") && said.contains(", 2 of them by checksum"),
+        "{said}"
+    );
     assert!(said.contains("    lost: last.weight: "), "{said}");
     let again = depickle(&arguments);
     assert_eq!(again.status.code(), Some(2), "{}", text(&again.stdout));

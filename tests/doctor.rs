@@ -49,7 +49,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("depickle-doctor-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("depickle-doctor-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -93,8 +94,14 @@ fn an_archive_cut_anywhere_says_how_much_is_missing() {
             // All that stands before the storages must be there to tell.
             if len > pickle {
                 let missing = whole.len() - len;
-                assert!(said.contains(&format!("of {} bytes", whole.len())), "{name} at {len}: {said}");
-                assert!(said.contains(&format!("({missing} bytes) are missing")), "{name} at {len}: {said}");
+                assert!(
+                    said.contains(&format!("of {} bytes", whole.len())),
+                    "{name} at {len}: {said}"
+                );
+                assert!(
+                    said.contains(&format!("({missing} bytes) are missing")),
+                    "{name} at {len}: {said}"
+                );
             }
             assert!(report.load.is_empty(), "{name} at {len}");
         }
@@ -118,7 +125,10 @@ fn a_legacy_file_cut_anywhere_says_how_much_is_missing() {
             let said = message(&report, "truncated");
             if said.contains(&format!("of {} bytes", whole.len())) {
                 told += 1;
-                assert!(said.contains(&format!("({} bytes) are missing", whole.len() - len)), "{said}");
+                assert!(
+                    said.contains(&format!("({} bytes) are missing", whole.len() - len)),
+                    "{said}"
+                );
             } else {
                 assert!(said.contains("cannot be told"), "{name} at {len}: {said}");
                 assert_eq!(told, 0, "{name} at {len}: known before, unknown now");
@@ -258,14 +268,24 @@ fn text_in_place_of_a_file() {
         (b"", "empty", "empty", "no bytes"),
         (b"<!DOCTYPE html><html><head><title>Sign  in</title>", "html", "web-page", "\"Sign in\""),
         (b"<html><body>Google Drive - Virus scan warning", "html", "web-page", "web page"),
-        (b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code>", "xml", "web-page", "AccessDenied"),
+        (
+            b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code>",
+            "xml",
+            "web-page",
+            "AccessDenied",
+        ),
         (b"{\"error\":\"Repository not found\"}", "json", "error-page", "Repository not found"),
         (b"{\"model_type\":\"bert\"}", "json", "not-pytorch", "configuration"),
         (b"{\"a\":1}", "json", "not-pytorch", "JSON text"),
         (b"{\"a\":", "json", "not-pytorch", "is none"),
         (b"Entry not found", "text", "error-page", "Entry not found"),
         (b"Invalid username or password.", "text", "error-page", "Invalid username"),
-        (b"import torch\n\nclass Net(torch.nn.Module):\n", "python", "not-pytorch", "program in Python"),
+        (
+            b"import torch\n\nclass Net(torch.nn.Module):\n",
+            "python",
+            "not-pytorch",
+            "program in Python",
+        ),
         (b"hello, world\n", "text", "not-pytorch", "hello, world"),
         (&[0; 5000], "zeros", "zero-bytes", "all 4.9 KiB"),
     ];
@@ -343,7 +363,11 @@ fn archives_that_were_packed_again() {
     assert_eq!((wrong(&mac), mac.load.is_empty()), (vec!["foreign-members"], true));
     let deep = of(&renamed(&|name| format!("outer/{name}"), &[]));
     assert_eq!(wrong(&deep), ["wrong-root"]);
-    assert!(deep.diagnosis[0].advice.as_ref().unwrap().contains("cd \"outer\""), "{:?}", deep.diagnosis);
+    assert!(
+        deep.diagnosis[0].advice.as_ref().unwrap().contains("cd \"outer\""),
+        "{:?}",
+        deep.diagnosis
+    );
     let none = of(&renamed(&|name| name.strip_prefix("mlp_state_dict/").unwrap().to_owned(), &[]));
     assert_eq!(wrong(&none), ["wrong-root"]);
     assert_eq!(wrong(&of(&renamed(&same, &["other/file"]))), ["several-roots"]);
@@ -373,14 +397,20 @@ fn tricks_of_archives() {
     damaged[first..first + 4].copy_from_slice(b"junk");
     let report = of(&damaged);
     assert_eq!(wrong(&report), ["damaged-directory"]);
-    assert!(report.diagnosis[0].advice.as_ref().unwrap().contains("5 of 5"), "{:?}", report.diagnosis);
+    assert!(
+        report.diagnosis[0].advice.as_ref().unwrap().contains("5 of 5"),
+        "{:?}",
+        report.diagnosis
+    );
 }
 
 #[test]
 fn what_a_checkpoint_holds_is_told() {
     let report = examine(fixture("checkpoint.pth")).unwrap();
     assert!(message(&report, "nested-weights").contains("obj[\"model_state_dict\"]"));
-    assert!(report.load.iter().any(|line| line.contains("load_state_dict(obj[\"model_state_dict\"])")));
+    assert!(
+        report.load.iter().any(|line| line.contains("load_state_dict(obj[\"model_state_dict\"])"))
+    );
     let report = examine(fixture("dtypes.pth")).unwrap();
     let requires = report.requires.unwrap();
     assert_eq!(requires.torch, "2.14", "{requires:?}");
@@ -388,7 +418,9 @@ fn what_a_checkpoint_holds_is_told() {
     assert!(report.has("needs-safe-globals"), "{:?}", report.diagnosis);
     assert!(report.load.iter().any(|line| line.contains("# this program must define MLP")));
     let report = examine(fixture("containers/script.pt")).unwrap();
-    assert!(report.has("torchscript") && report.load.iter().any(|line| line.contains("torch.jit.load")));
+    assert!(
+        report.has("torchscript") && report.load.iter().any(|line| line.contains("torch.jit.load"))
+    );
     let report = examine(fixture("containers/zip_big_endian.pth")).unwrap();
     assert!(report.has("big-endian"));
 }
@@ -424,15 +456,28 @@ fn folders() {
     }
     let report = examine(folder.0.join("unpacked")).unwrap();
     assert_eq!(wrong(&report), ["unpacked-archive"]);
-    assert!(report.diagnosis[0].advice.as_ref().unwrap().contains("zip -0 -r \"unpacked.pth\" \"unpacked\""));
+    assert!(
+        report.diagnosis[0]
+            .advice
+            .as_ref()
+            .unwrap()
+            .contains("zip -0 -r \"unpacked.pth\" \"unpacked\"")
+    );
     // A repository of which a pointer and one of two shards came.
     folder.file("repo/config.json", b"{}");
-    folder.file("repo/pytorch_model-00001-of-00002.bin", b"version https://git-lfs.github.com/spec/v1\nsize 3\n");
+    folder.file(
+        "repo/pytorch_model-00001-of-00002.bin",
+        b"version https://git-lfs.github.com/spec/v1\nsize 3\n",
+    );
     let index = br#"{"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"pytorch_model-00002-of-00002.bin"}}"#;
     folder.file("repo/pytorch_model.bin.index.json", index);
     let report = examine(folder.0.join("repo")).unwrap();
     let found = wrong(&report);
-    assert!(found.contains(&"missing-shard") && found.contains(&"git-lfs-pointer"), "{:?}", report.diagnosis);
+    assert!(
+        found.contains(&"missing-shard") && found.contains(&"git-lfs-pointer"),
+        "{:?}",
+        report.diagnosis
+    );
     assert!(message(&report, "missing-shard").contains("00002-of-00002"));
     assert_eq!(wrong(&examine(fixture("containers/sharded")).unwrap()), <[&str; 0]>::default());
     assert_eq!(wrong(&examine(fixture("containers/dcp_two")).unwrap()), <[&str; 0]>::default());
@@ -454,7 +499,9 @@ fn names_that_lie() {
 /// Whatever the bytes, something is said, and nothing panics.
 #[test]
 fn any_byte_changed_is_looked_at() {
-    for name in ["tensor.pth", "legacy_views.pth", "containers/embedded_2.pkl", "containers/tar.pth"] {
+    for name in
+        ["tensor.pth", "legacy_views.pth", "containers/embedded_2.pkl", "containers/tar.pth"]
+    {
         let whole = read(name);
         let step = (whole.len() / 400).max(1);
         for at in (0..whole.len()).step_by(step) {
@@ -480,7 +527,8 @@ fn ids_are_documented() {
         for kind in ["note", "warning", "error"] {
             for rest in text.split(&format!("Diagnosis::{kind}(")).skip(1) {
                 let rest = rest.trim_start();
-                let Some(id) = rest.strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                let Some(id) = rest.strip_prefix('"').and_then(|rest| rest.split('"').next())
+                else {
                     continue;
                 };
                 assert!(page.contains(&format!("`{id}`")), "{id} is not in docs/doctor.md");

@@ -52,7 +52,7 @@ pub fn every(commands: &[&str], bytes: &[u8]) {
     for command in commands {
         let words = std::iter::once("depickle")
             .chain(command.split(' '))
-            .chain(["--max-memory", "64MiB"].into_iter().filter(|_| !command.starts_with("dis")))
+            .chain(["--max-memory", "64M"])
             .map(|word| if word == "FILE" { &path } else { word });
         let args = Args::try_parse_from(words).expect("the command line is right");
         let (answer, printed) = caught(|| run(args.verb));

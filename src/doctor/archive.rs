@@ -75,11 +75,9 @@ fn odd(finding: &Finding) -> Diagnosis {
             "PyTorch reads no encrypted archives: unpack it with its password (`7z x`), then pack the \
              folder again with `zip -0 -r`",
         ),
-        Oddity::Method(_) => (
-            "compression",
-            true,
-            "unpack it (`7z x`), then pack the folder again with `zip -0 -r`",
-        ),
+        Oddity::Method(_) => {
+            ("compression", true, "unpack it (`7z x`), then pack the folder again with `zip -0 -r`")
+        }
         Oddity::StoredSizes { .. } => ("damaged", true, "get it again from where it came"),
         Oddity::Name(_) | Oddity::OtherName(_) => {
             ("odd-name", true, "do not unpack it where it could overwrite something")
@@ -100,7 +98,8 @@ fn odd(finding: &Finding) -> Diagnosis {
     };
     let message = finding.to_string();
     let message = short(message.rsplit_once(" (at ").map_or(&*message, |(text, _)| text));
-    let found = if severe { Diagnosis::error(id, message) } else { Diagnosis::warning(id, message) };
+    let found =
+        if severe { Diagnosis::error(id, message) } else { Diagnosis::warning(id, message) };
     found.at(finding.at).advice(advice)
 }
 
@@ -110,7 +109,8 @@ type Foreign = (&'static str, &'static str, &'static str, &'static str);
 fn foreign(zip: &Zip) -> Option<Foreign> {
     let ends = |suffix: &str| zip.members().any(|it| it.name_bytes().ends_with(suffix.as_bytes()));
     let has = |name: &str| zip.members().any(|it| it.name_bytes() == name.as_bytes());
-    let begins = |prefix: &str| zip.members().any(|it| it.name_bytes().starts_with(prefix.as_bytes()));
+    let begins =
+        |prefix: &str| zip.members().any(|it| it.name_bytes().starts_with(prefix.as_bytes()));
     if zip.members().len() == 0 {
         return Some(("an empty zip archive", "archive", "get it again from where it came", ""));
     }
@@ -126,7 +126,12 @@ fn foreign(zip: &Zip) -> Option<Foreign> {
         ));
     }
     if has("model.weights.h5") && has("config.json") {
-        return Some(("a Keras model (.keras)", "keras", "Keras opens it", "import keras\nobj = keras.saving.load_model(PATH)"));
+        return Some((
+            "a Keras model (.keras)",
+            "keras",
+            "Keras opens it",
+            "import keras\nobj = keras.saving.load_model(PATH)",
+        ));
     }
     if has("[Content_Types].xml") {
         return Some(("an Office document", "office", "get the right file from where it came", ""));
@@ -135,16 +140,31 @@ fn foreign(zip: &Zip) -> Option<Foreign> {
         return Some(("a Java archive", "jar", "get the right file from where it came", ""));
     }
     if has("MAR-INF/MANIFEST.json") {
-        return Some(("an archive of TorchServe (.mar)", "mar", "unpack it: the weights are a file in it", ""));
+        return Some((
+            "an archive of TorchServe (.mar)",
+            "mar",
+            "unpack it: the weights are a file in it",
+            "",
+        ));
     }
     if ends(".dist-info/WHEEL") {
         return Some(("a Python package (.whl)", "wheel", "pip installs it", ""));
     }
     if has("schema.json") && !ends(".pt") {
-        return Some(("a skops file", "skops", "skops.io.load opens it", "import skops.io\nobj = skops.io.load(PATH)"));
+        return Some((
+            "a skops file",
+            "skops",
+            "skops.io.load opens it",
+            "import skops.io\nobj = skops.io.load(PATH)",
+        ));
     }
     if ends("saved_model.pb") {
-        return Some(("a packed TensorFlow SavedModel", "tf-saved-model", "unpack it; TensorFlow opens the folder", ""));
+        return Some((
+            "a packed TensorFlow SavedModel",
+            "tf-saved-model",
+            "unpack it; TensorFlow opens the folder",
+            "",
+        ));
     }
     if ends(".mlmodel") {
         return Some(("a packed Core ML model", "coreml", "unpack it; coremltools open it", ""));
@@ -199,14 +219,22 @@ fn arrangement(zip: &Zip, report: &mut Report) -> Arrangement {
     let junk: Vec<_> = zip.members().filter(|it| is_junk(it.name_bytes())).collect();
     let mut found = Arrangement::Fine;
     if let Some(first) = junk.first() {
-        let names = few(junk.iter().map(|it| it.name().into_owned()).collect::<Vec<_>>().iter().map(|it| &**it));
+        let names = few(junk
+            .iter()
+            .map(|it| it.name().into_owned())
+            .collect::<Vec<_>>()
+            .iter()
+            .map(|it| &**it));
         let message = format!("the program that packed it again added {names}");
         let advice = "take them out: `zip -d FILE '__MACOSX/*' '*/.DS_Store' '*/._*'`";
         let diagnosis = if strangers.is_empty() {
             Diagnosis::warning("foreign-members", message)
         } else {
             found = Arrangement::Refused;
-            Diagnosis::error("foreign-members", format!("{message}: PyTorch refuses several root folders"))
+            Diagnosis::error(
+                "foreign-members",
+                format!("{message}: PyTorch refuses several root folders"),
+            )
         };
         report.add(diagnosis.at(first.entry_offset()).advice(advice));
     } else if let Some(first) = strangers.first() {
@@ -217,33 +245,45 @@ fn arrangement(zip: &Zip, report: &mut Report) -> Arrangement {
             super::python::quoted(root),
             super::python::quoted(&short(&first.name()))
         );
-        report.add(Diagnosis::error("several-roots", message).at(first.entry_offset()).advice(
-            "pack the one folder alone: `unzip`, then `zip -0 -r OUT.pth FOLDER`",
-        ));
+        report.add(
+            Diagnosis::error("several-roots", message)
+                .at(first.entry_offset())
+                .advice("pack the one folder alone: `unzip`, then `zip -0 -r OUT.pth FOLDER`"),
+        );
     }
     if depth == 0 || depth > 1 {
         found = Arrangement::Refused;
         let (where_, advice) = if depth == 0 {
             (
                 "right in the archive, in no folder".to_owned(),
-                "pack it with a folder around: `mkdir m && unzip -d m FILE && zip -0 -r OUT.pth m`".to_owned(),
+                "pack it with a folder around: `mkdir m && unzip -d m FILE && zip -0 -r OUT.pth m`"
+                    .to_owned(),
             )
         } else {
-            let outer = folder.trim_end_matches('/').rsplit_once('/').map_or("", |(outer, _)| outer);
+            let outer =
+                folder.trim_end_matches('/').rsplit_once('/').map_or("", |(outer, _)| outer);
             (
                 format!("{depth} folders deep, in {}", super::python::quoted(&short(folder))),
-                format!("pack the innermost folder alone: `unzip FILE && cd {} && zip -0 -r OUT.pth .`", super::python::quoted(outer)),
+                format!(
+                    "pack the innermost folder alone: `unzip FILE && cd {} && zip -0 -r OUT.pth .`",
+                    super::python::quoted(outer)
+                ),
             )
         };
-        let message = format!("the pickle lies {where_}: PyTorch wants one folder around everything");
-        report.add(Diagnosis::error("wrong-root", message).at(pickle.entry_offset()).advice(advice));
+        let message =
+            format!("the pickle lies {where_}: PyTorch wants one folder around everything");
+        report
+            .add(Diagnosis::error("wrong-root", message).at(pickle.entry_offset()).advice(advice));
     }
     found
 }
 
 /// Members that another program compressed.
 fn repacked(zip: &Zip, report: &mut Report) {
-    let script = matches!(report.container, Some(Container::TorchScript | Container::Package | Container::Export));
+    let script = matches!(
+        report.container,
+        Some(Container::TorchScript | Container::Package | Container::Export)
+    );
     let data = zip.members().filter(|it| it.method() == Method::Deflated);
     let count = data.filter(|it| !script || it.name_bytes().ends_with(b".pkl")).count();
     if count == 0 {
@@ -261,7 +301,8 @@ fn repacked(zip: &Zip, report: &mut Report) {
 
 /// Why an archive with a directory is no checkpoint.
 fn refused(zip: &Zip, why: &Error, report: &mut Report) {
-    let told = report.has("encrypted") || report.has("compression") || report.has("duplicate-member");
+    let told =
+        report.has("encrypted") || report.has("compression") || report.has("duplicate-member");
     match why.kind() {
         Kind::Container(inner) if told && inner.category() != Category::Io => {}
         Kind::MissingMember if zip.members().any(|it| it.name_bytes().ends_with(b"data.pkl")) => {
@@ -289,8 +330,13 @@ fn checksums(look: &Look<'_>, source: &dyn Source, zip: &Zip, report: &mut Repor
         let Err(why) = zip.check_crc(source, member, &look.options.limits) else { continue };
         match why.kind() {
             // Said from the directory already.
-            container::Kind::Flags(_) | container::Kind::Method(_) | container::Kind::StoredSizes { .. } => {}
-            container::Kind::Crc(_) | container::Kind::Inflate(_) | container::Kind::Short { .. } | container::Kind::Long(_) => {
+            container::Kind::Flags(_)
+            | container::Kind::Method(_)
+            | container::Kind::StoredSizes { .. } => {}
+            container::Kind::Crc(_)
+            | container::Kind::Inflate(_)
+            | container::Kind::Short { .. }
+            | container::Kind::Long(_) => {
                 wrong = wrong.saturating_add(1);
                 if wrong <= MOST as u64 {
                     report.add(Diagnosis::error("checksum", short(&why.to_string())).at(why.offset()).advice(
@@ -311,9 +357,11 @@ fn checksums(look: &Look<'_>, source: &dyn Source, zip: &Zip, report: &mut Repor
             "{} without a checksum: damage would not be noticed",
             counted(unchecked, "member is", "members are")
         );
-        report.add(Diagnosis::note("no-checksums", message).advice(
-            "torch.serialization.set_crc32_options(True) before torch.save writes them",
-        ));
+        report.add(
+            Diagnosis::note("no-checksums", message).advice(
+                "torch.serialization.set_crc32_options(True) before torch.save writes them",
+            ),
+        );
     }
 }
 
@@ -352,7 +400,13 @@ fn damaged(
         )));
         if !found.lost.is_empty() {
             let names = few(found.lost.iter().map(|lost| &*lost.name));
-            report.add(Diagnosis::error("lost-tensors", format!("{} cannot be had: {names}", counted(found.lost.len() as u64, "tensor", "tensors"))));
+            report.add(Diagnosis::error(
+                "lost-tensors",
+                format!(
+                    "{} cannot be had: {names}",
+                    counted(found.lost.len() as u64, "tensor", "tensors")
+                ),
+            ));
         }
     }
     for gap in recovery.gaps.iter().take(MOST) {
@@ -365,7 +419,9 @@ fn damaged(
 fn is_truncated(why: &container::Error) -> bool {
     matches!(
         why.kind(),
-        container::Kind::Truncated | container::Kind::DirectoryOutside(_) | container::Kind::Ended { .. }
+        container::Kind::Truncated
+            | container::Kind::DirectoryOutside(_)
+            | container::Kind::Ended { .. }
     )
 }
 
@@ -384,11 +440,16 @@ fn unsalvageable(
         truncated(report, None, None);
     } else {
         let message = format!("its directory cannot be used: {}", short(&why.to_string()));
-        report.add(Diagnosis::error("damaged-directory", message).at(why.offset()).advice("get it again"));
+        report.add(
+            Diagnosis::error("damaged-directory", message).at(why.offset()).advice("get it again"),
+        );
     }
     let cut = recovery.and_then(|it| it.lost.iter().find(|lost| lost.name.ends_with(b"data.pkl")));
     let (message, at) = match cut {
-        Some(lost) => ("data.pkl, which lists the tensors, is not whole: nothing can be saved".to_owned(), Some(lost.header)),
+        Some(lost) => (
+            "data.pkl, which lists the tensors, is not whole: nothing can be saved".to_owned(),
+            Some(lost.header),
+        ),
         None => (format!("nothing can be saved: {}", short(&broken.to_string())), broken.offset()),
     };
     report.add(Diagnosis::error("nothing-left", message).at(at.or(Some(FileOffset(0)))));

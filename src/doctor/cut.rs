@@ -57,9 +57,9 @@ fn whole(look: &Look<'_>, checkpoint: &Checkpoint, report: &mut Report) -> Resul
                 let more = report.nbytes.saturating_sub(len);
                 let message = format!("{} follow the last tensor", bytes(more));
                 report.add(
-                    Diagnosis::warning("trailing-bytes", message).at(FileOffset(len)).advice(
-                        "torch.load ignores them; look at where they come from",
-                    ),
+                    Diagnosis::warning("trailing-bytes", message)
+                        .at(FileOffset(len))
+                        .advice("torch.load ignores them; look at where they come from"),
                 );
             }
             std::cmp::Ordering::Equal => {}
@@ -93,9 +93,10 @@ pub(super) fn truncated(report: &mut Report, whole: Option<WholeLen>, found: Opt
         _ => format!("it has {}: how much is missing cannot be told", size(there)),
     };
     let message = format!("the file ends early: {much}");
-    let mut advice = "a download or copy was broken off: get it again (`curl -C - -O URL` and `wget -c \
+    let mut advice =
+        "a download or copy was broken off: get it again (`curl -C - -O URL` and `wget -c \
         URL` go on where it stopped)"
-        .to_owned();
+            .to_owned();
     if let Some(found) = found {
         let all = found.whole.len().saturating_add(found.lost.len());
         advice.push_str(&match found.whole.len() {
@@ -153,9 +154,11 @@ fn pickle(why: &Error, len: u64, report: &mut Report) {
         report.what("pickle", "a pickle that ends early");
         truncated(report, None, None);
         let message = format!("the pickle breaks off: {}", short(&broken.to_string()));
-        report.add(Diagnosis::error("broken-pickle", message).at(broken.offset()).advice(
-            "the list of tensors is in it: without its end, none can be found",
-        ));
+        report.add(
+            Diagnosis::error("broken-pickle", message)
+                .at(broken.offset())
+                .advice("the list of tensors is in it: without its end, none can be found"),
+        );
     } else if begun && broken.offset().0 >= len / 2 {
         report.what("pickle", "a damaged pickle");
         object::refused(why, report);
@@ -165,8 +168,10 @@ fn pickle(why: &Error, len: u64, report: &mut Report) {
             "its content is of no kind that is known, and no pickle: {}",
             short(&broken.to_string())
         );
-        report.add(Diagnosis::error("unknown-format", message).at(broken.offset()).advice(
-            "get the file again from where it came; `file` and `xxd` may tell more",
-        ));
+        report.add(
+            Diagnosis::error("unknown-format", message)
+                .at(broken.offset())
+                .advice("get the file again from where it came; `file` and `xxd` may tell more"),
+        );
     }
 }

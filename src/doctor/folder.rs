@@ -24,7 +24,8 @@ pub(super) fn examine(path: &Path, options: &Options) -> Result<Report, Error> {
     }
     let has = |name: &str| names.contains(name);
     let ending = |suffix: &str| names.iter().filter(move |name| name.ends_with(suffix)).count();
-    if has(".metadata") || ending(".bin.index.json") == 1 || ending(".safetensors.index.json") == 1 {
+    if has(".metadata") || ending(".bin.index.json") == 1 || ending(".safetensors.index.json") == 1
+    {
         object::by_path(&look, path, &mut report)?;
         shards(&look, path, &names, &mut report)?;
         if report.container.is_some() {
@@ -35,15 +36,45 @@ pub(super) fn examine(path: &Path, options: &Options) -> Result<Report, Error> {
     if has("data.pkl") && (has("data") || has("version") || has("constants.pkl")) {
         unpacked(path, &mut report);
     } else if has("saved_model.pb") || has("saved_model.pbtxt") {
-        other(&mut report, "tf-saved-model", "a TensorFlow SavedModel", "TensorFlow opens it", "import tensorflow\nobj = tensorflow.saved_model.load(PATH)");
+        other(
+            &mut report,
+            "tf-saved-model",
+            "a TensorFlow SavedModel",
+            "TensorFlow opens it",
+            "import tensorflow\nobj = tensorflow.saved_model.load(PATH)",
+        );
     } else if has("Manifest.json") && has("Data") {
-        other(&mut report, "coreml", "a Core ML package", "coremltools open it", "import coremltools\nobj = coremltools.models.MLModel(PATH)");
+        other(
+            &mut report,
+            "coreml",
+            "a Core ML package",
+            "coremltools open it",
+            "import coremltools\nobj = coremltools.models.MLModel(PATH)",
+        );
     } else if has("_CHECKPOINT_METADATA") || has("_METADATA") || has("ocdbt.process_0") {
-        other(&mut report, "orbax", "an Orbax checkpoint (JAX)", "orbax opens it", "import orbax.checkpoint\nobj = orbax.checkpoint.PyTreeCheckpointer().restore(PATH)");
+        other(
+            &mut report,
+            "orbax",
+            "an Orbax checkpoint (JAX)",
+            "orbax opens it",
+            "import orbax.checkpoint\nobj = orbax.checkpoint.PyTreeCheckpointer().restore(PATH)",
+        );
     } else if has("HEAD") && has("objects") && has("refs") {
-        other(&mut report, "git", "the inside of a Git repository", "check it out: `git clone`", "");
+        other(
+            &mut report,
+            "git",
+            "the inside of a Git repository",
+            "check it out: `git clone`",
+            "",
+        );
     } else if has("refs") && has("blobs") && has("snapshots") {
-        other(&mut report, "hub-cache", "a repository in the cache of Hugging Face", "the files are in the folders below `snapshots`", "");
+        other(
+            &mut report,
+            "hub-cache",
+            "a repository in the cache of Hugging Face",
+            "the files are in the folders below `snapshots`",
+            "",
+        );
     } else if has("config.json") || has("model_index.json") || has("adapter_config.json") {
         repository(&look, path, &names, &mut report)?;
     } else {
@@ -80,7 +111,8 @@ const WEIGHTS: &[&str] = &[".safetensors", ".bin", ".pth", ".pt", ".ckpt"];
 fn weights(names: &BTreeSet<String>) -> Vec<&str> {
     let weights = names.iter().filter(|name| WEIGHTS.iter().any(|suffix| name.ends_with(suffix)));
     // These hold no weights.
-    let beside = ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt"];
+    let beside =
+        ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt"];
     weights.map(|name| &**name).filter(|name| !beside.contains(name)).collect()
 }
 
@@ -95,9 +127,11 @@ fn repository(
     let weights = weights(names);
     if weights.is_empty() {
         let message = "no file of weights is in it";
-        report.add(Diagnosis::error("no-weights", message).advice(
-            "only a part of the repository was downloaded: `hf download` gets all of it",
-        ));
+        report.add(
+            Diagnosis::error("no-weights", message).advice(
+                "only a part of the repository was downloaded: `hf download` gets all of it",
+            ),
+        );
     }
     shards(look, path, names, report)?;
     let class = if names.contains("model_index.json") {
@@ -140,9 +174,11 @@ fn shards(
             );
             // What its tensors say is said.
             report.diagnosis.retain(|found| found.id != "missing-shard");
-            report.add(Diagnosis::error("missing-shard", message).advice(
-                "download the missing files to the same folder: `hf download` gets all",
-            ));
+            report.add(
+                Diagnosis::error("missing-shard", message).advice(
+                    "download the missing files to the same folder: `hf download` gets all",
+                ),
+            );
         }
     }
     for name in weights(names) {
@@ -172,7 +208,10 @@ fn files(names: &BTreeSet<String>, report: &mut Report) {
         ("a folder without a checkpoint in it".to_owned(), "name a file".to_owned())
     } else {
         let many = counted(weights.len() as u64, "file", "files");
-        (format!("a folder with {many} of weights: {}", few(weights.iter().copied())), "name one of them".to_owned())
+        (
+            format!("a folder with {many} of weights: {}", few(weights.iter().copied())),
+            "name one of them".to_owned(),
+        )
     };
     report.add(Diagnosis::error("folder", message).advice(advice));
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::python::{is_dotted, quoted, spelled};
 use crate::base::{Budget, FileOffset, Limits, Source};
-use crate::pickle::{self, Global, Graph, Make, Object, Policy, Position, Positions, Recipe, Value};
+use crate::pickle::{
+    self, Global, Graph, Make, Object, Policy, Position, Positions, Recipe, Value,
+};
 use crate::python::{names, policy};
 use crate::torch::{Checkpoint, Error, Stretch, stretches};
 
@@ -299,7 +301,9 @@ fn count(
     for object in graph.objects() {
         match object.value() {
             Value::Persistent(id) => {
-                let class = id.as_tuple().filter(|it| it.get(0).and_then(Object::as_str) == Some("storage"));
+                let class = id
+                    .as_tuple()
+                    .filter(|it| it.get(0).and_then(Object::as_str) == Some("storage"));
                 if let Some(class) = class.and_then(|items| items.get(1)) {
                     add(class, Some(Stands::Storage));
                     ids.insert(id.id());
@@ -338,9 +342,11 @@ fn lines(safe: &BTreeSet<Safe>) -> Vec<String> {
     if safe.is_empty() {
         return Vec::new();
     }
-    let mut imports: BTreeSet<&str> = safe.iter().filter_map(|safe| safe.import.as_deref()).collect();
+    let mut imports: BTreeSet<&str> =
+        safe.iter().filter_map(|safe| safe.import.as_deref()).collect();
     imports.insert("torch");
-    let mut lines: Vec<String> = imports.into_iter().map(|module| format!("import {module}")).collect();
+    let mut lines: Vec<String> =
+        imports.into_iter().map(|module| format!("import {module}")).collect();
     let main: Vec<&str> =
         safe.iter().filter(|safe| safe.import.is_none()).map(|safe| &*safe.object).collect();
     let main: Vec<&str> = main.into_iter().filter(|object| !BUILTIN.contains(object)).collect();
@@ -358,10 +364,43 @@ fn lines(safe: &BTreeSet<Safe>) -> Vec<String> {
 
 /// Names that need no import.
 const BUILTIN: &[&str] = &[
-    "getattr", "frozenset", "list", "tuple", "dict", "bytes", "int", "float", "bool", "str", "range",
-    "slice", "type", "object", "iter", "reversed", "enumerate", "print", "len", "abs", "min", "max",
-    "sum", "sorted", "all", "any", "round", "Ellipsis", "NotImplemented", "set", "complex",
-    "bytearray", "Exception", "ValueError", "TypeError", "KeyError", "RuntimeError",
+    "getattr",
+    "frozenset",
+    "list",
+    "tuple",
+    "dict",
+    "bytes",
+    "int",
+    "float",
+    "bool",
+    "str",
+    "range",
+    "slice",
+    "type",
+    "object",
+    "iter",
+    "reversed",
+    "enumerate",
+    "print",
+    "len",
+    "abs",
+    "min",
+    "max",
+    "sum",
+    "sorted",
+    "all",
+    "any",
+    "round",
+    "Ellipsis",
+    "NotImplemented",
+    "set",
+    "complex",
+    "bytearray",
+    "Exception",
+    "ValueError",
+    "TypeError",
+    "KeyError",
+    "RuntimeError",
 ];
 
 const FORBIDDEN: &str = "it can reach code, files, processes or the network: loading the file would \
@@ -402,7 +441,9 @@ const MOVING: &[&str] = &["pathlib", "pathlib._local"];
 fn safe(module: &str, name: &str, called: Option<String>) -> Safe {
     match module {
         "__main__" => Safe { import: None, object: name.to_owned(), called },
-        "builtins" if BUILTIN.contains(&name) => Safe { import: None, object: name.to_owned(), called },
+        "builtins" if BUILTIN.contains(&name) => {
+            Safe { import: None, object: name.to_owned(), called }
+        }
         _ => Safe { import: Some(module.to_owned()), object: format!("{module}.{name}"), called },
     }
 }

@@ -112,7 +112,11 @@ impl Options {
     ///
     /// # Errors
     /// What the source says.
-    pub fn examine_source(&self, source: impl Source + 'static, name: &str) -> Result<Report, Error> {
+    pub fn examine_source(
+        &self,
+        source: impl Source + 'static,
+        name: &str,
+    ) -> Result<Report, Error> {
         let looked = Look { path: None, options: self };
         let mut report = looked.at(Arc::new(source))?;
         name.clone_into(&mut report.path);

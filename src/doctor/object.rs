@@ -115,22 +115,30 @@ fn tensors(checkpoint: &Checkpoint, found: &Survey, report: &mut Report) -> Resu
     let message = format!("{count} cannot be read: {names}: {}", short(&first.why));
     let offset = checkpoint.tensors()?.iter().find_map(|entry| entry.tensor().err()?.offset());
     if lazy {
-        report.add(Diagnosis::note("lazy-tensors", message).advice(
-            "the model was saved before its first use: run it once, then save it again",
-        ));
+        report.add(
+            Diagnosis::note("lazy-tensors", message).advice(
+                "the model was saved before its first use: run it once, then save it again",
+            ),
+        );
     } else if checkpoint.container() == Container::Sharded {
-        report.add(Diagnosis::error("missing-shard", message).at(offset).advice(
-            "get the missing files of the index, and put them beside it",
-        ));
+        report.add(
+            Diagnosis::error("missing-shard", message)
+                .at(offset)
+                .advice("get the missing files of the index, and put them beside it"),
+        );
     } else {
-        report.add(Diagnosis::error("unreadable-tensor", message).at(offset).advice(
-            "get the file again from where it came; `depickle convert` takes the others",
-        ));
+        report.add(
+            Diagnosis::error("unreadable-tensor", message).at(offset).advice(
+                "get the file again from where it came; `depickle convert` takes the others",
+            ),
+        );
     }
     Ok(())
 }
 
-fn reached<'file>(checkpoint: &'file Checkpoint) -> impl Iterator<Item = (Object<'file>, Global<'file>)> {
+fn reached<'file>(
+    checkpoint: &'file Checkpoint,
+) -> impl Iterator<Item = (Object<'file>, Global<'file>)> {
     let objects = checkpoint.graph().objects();
     objects.filter_map(|object| Some((object, object.as_global()?)))
 }
@@ -151,7 +159,8 @@ fn forbidden(checkpoint: &Checkpoint, report: &mut Report) -> bool {
     if names.is_empty() {
         return false;
     }
-    let message = format!("loading it in Python would reach {}", few(names.iter().map(|name| &**name)));
+    let message =
+        format!("loading it in Python would reach {}", few(names.iter().map(|name| &**name)));
     report.add(Diagnosis::error("dangerous", message).at(first).advice(
         "do not load it with weights_only=False or pickle; `depickle scan` says what it would do, \
          and `depickle convert` takes the tensors without running anything",
@@ -163,16 +172,25 @@ fn forbidden(checkpoint: &Checkpoint, report: &mut Report) -> bool {
 fn notes(checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) -> Result<(), Error> {
     match checkpoint.container() {
         Container::TorchScript => report.add(
-            Diagnosis::note("torchscript", "it holds a program besides its weights: torch.load refuses it")
-                .advice("torch.jit.load runs it; `depickle convert` takes the weights alone"),
+            Diagnosis::note(
+                "torchscript",
+                "it holds a program besides its weights: torch.load refuses it",
+            )
+            .advice("torch.jit.load runs it; `depickle convert` takes the weights alone"),
         ),
         Container::Export => report.add(
-            Diagnosis::note("exported-program", "it holds a graph besides its weights: torch.load refuses it")
-                .advice("torch.export.load reads it; `depickle convert` takes the weights alone"),
+            Diagnosis::note(
+                "exported-program",
+                "it holds a graph besides its weights: torch.load refuses it",
+            )
+            .advice("torch.export.load reads it; `depickle convert` takes the weights alone"),
         ),
         Container::Package => report.add(
-            Diagnosis::note("package", "it holds programs besides its weights: torch.load refuses it")
-                .advice("torch.package.PackageImporter reads it, and runs what is in it"),
+            Diagnosis::note(
+                "package",
+                "it holds programs besides its weights: torch.load refuses it",
+            )
+            .advice("torch.package.PackageImporter reads it, and runs what is in it"),
         ),
         _ => {}
     }
@@ -197,7 +215,11 @@ fn notes(checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) -> Resu
     if kind == ObjectKind::Checkpoint
         && let Some((key, what, count)) = nested(checkpoint)?
     {
-        let message = format!("the {what} lies under {}: {}", access(&key), counted(count, "tensor", "tensors"));
+        let message = format!(
+            "the {what} lies under {}: {}",
+            access(&key),
+            counted(count, "tensor", "tensors")
+        );
         report.add(
             Diagnosis::note("nested-weights", message)
                 .advice(format!("`--key {}` of depickle goes there", key.join("."))),
@@ -309,9 +331,11 @@ fn following(checkpoint: &Checkpoint, report: &mut Report) -> Result<(), Error> 
         Following::Bytes(len) => {
             let at = crate::FileOffset(report.nbytes.saturating_sub(len));
             let message = format!("{len} bytes follow the pickle that are none");
-            report.add(Diagnosis::warning("trailing-bytes", message).at(at).advice(
-                "pickle.load ignores them; look at where they come from",
-            ));
+            report.add(
+                Diagnosis::warning("trailing-bytes", message)
+                    .at(at)
+                    .advice("pickle.load ignores them; look at where they come from"),
+            );
         }
         Following::Nothing => {}
     }
@@ -372,16 +396,24 @@ fn torch_load(
 ) -> Result<Vec<String>, Error> {
     let encoding = if needs_latin1(checkpoint) { ", encoding=\"latin1\"" } else { "" };
     let call = |weights_only: &str| {
-        format!("obj = torch.load({path}, map_location=\"cpu\", weights_only={weights_only}{encoding})")
+        format!(
+            "obj = torch.load({path}, map_location=\"cpu\", weights_only={weights_only}{encoding})"
+        )
     };
     match weights::of(checkpoint)? {
         WeightsOnly::Loads => Ok(vec!["import torch".to_owned(), call("True")]),
         WeightsOnly::With(python) => {
-            let message = "weights_only=True refuses it until its classes and functions are named safe";
-            report.add(Diagnosis::note("needs-safe-globals", message).advice(
-                "the lines below name them: look whether you trust each",
-            ));
-            versions::raise(&mut report.requires, python.torch, "torch.serialization.add_safe_globals");
+            let message =
+                "weights_only=True refuses it until its classes and functions are named safe";
+            report.add(
+                Diagnosis::note("needs-safe-globals", message)
+                    .advice("the lines below name them: look whether you trust each"),
+            );
+            versions::raise(
+                &mut report.requires,
+                python.torch,
+                "torch.serialization.add_safe_globals",
+            );
             let mut lines = python.lines;
             if !lines.iter().any(|line| line == "import torch") {
                 lines.insert(0, "import torch".to_owned());
@@ -414,7 +446,10 @@ fn classes(checkpoint: &Checkpoint) -> Option<String> {
             if main.len() < 64 && !main.contains(&name) {
                 main.push(name);
             }
-        } else if !policy::is_whitelisted(global) && modules.len() < 64 && !modules.contains(&package) {
+        } else if !policy::is_whitelisted(global)
+            && modules.len() < 64
+            && !modules.contains(&package)
+        {
             modules.push(package);
         }
     }
@@ -422,9 +457,11 @@ fn classes(checkpoint: &Checkpoint) -> Option<String> {
         (true, true) => None,
         (true, false) => Some(format!("# needs the packages {}", few(modules))),
         (false, true) => Some(format!("# needs in this program: {}", few(main))),
-        (false, false) => {
-            Some(format!("# needs in this program: {}; and the packages {}", few(main), few(modules)))
-        }
+        (false, false) => Some(format!(
+            "# needs in this program: {}; and the packages {}",
+            few(main),
+            few(modules)
+        )),
     }
 }
 
@@ -444,9 +481,14 @@ fn package(checkpoint: &Checkpoint, path: &str) -> Vec<String> {
     ];
     let dict = checkpoint.root().as_dict();
     let first = dict.and_then(|dict| dict.iter().find_map(|(key, _)| key.as_str()));
-    if let Some((package, resource)) = first.map(|name| name.rsplit_once('/').unwrap_or(("", name))) {
+    if let Some((package, resource)) = first.map(|name| name.rsplit_once('/').unwrap_or(("", name)))
+    {
         let package = package.replace('/', ".");
-        lines.push(format!("obj = importer.load_pickle({}, {})", quoted(&package), quoted(resource)));
+        lines.push(format!(
+            "obj = importer.load_pickle({}, {})",
+            quoted(&package),
+            quoted(resource)
+        ));
     }
     lines
 }
@@ -473,7 +515,8 @@ fn sharded(path: &str) -> Vec<String> {
 fn expected(look: &Look<'_>, checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) {
     let Some(expected) = look.options.expected else { return };
     let container = checkpoint.container();
-    let program = matches!(container, Container::TorchScript | Container::Export | Container::Package);
+    let program =
+        matches!(container, Container::TorchScript | Container::Export | Container::Package);
     let (fits, wanted, advice) = match expected {
         Expected::Weights => (
             !program && matches!(kind, ObjectKind::StateDict | ObjectKind::Checkpoint),
@@ -505,5 +548,8 @@ fn expected(look: &Look<'_>, checkpoint: &Checkpoint, kind: ObjectKind, report: 
 
 /// A checkpoint that has a model in it.
 fn report_has_model(report: &Report) -> bool {
-    report.diagnosis.iter().any(|it| it.id == "nested-weights" && it.message.starts_with("the model"))
+    report
+        .diagnosis
+        .iter()
+        .any(|it| it.id == "nested-weights" && it.message.starts_with("the model"))
 }

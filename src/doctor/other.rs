@@ -26,7 +26,8 @@ pub(super) fn examine(source: &dyn Source, report: &mut Report) -> Result<bool, 
         _ => "wrong-format",
     };
     let what = if id == "compressed" { "" } else { ", not a PyTorch file" };
-    report.add(Diagnosis::error(id, format!("this is {}{what}", format.thing)).advice(format.advice));
+    report
+        .add(Diagnosis::error(id, format!("this is {}{what}", format.thing)).advice(format.advice));
     let python = format.python.replace("PATH", &quoted(&report.path));
     report.load = python.lines().map(str::to_owned).collect();
     Ok(true)
@@ -98,7 +99,8 @@ pub(super) fn extension(path: Option<&Path>, report: &mut Report) {
         return;
     }
     let message = format!("its name ends in .{extension}, but it is {}", report.what);
-    report.add(Diagnosis::warning("extension", message).advice(
-        "programs that go by names will take it for something else: rename it",
-    ));
+    report.add(
+        Diagnosis::warning("extension", message)
+            .advice("programs that go by names will take it for something else: rename it"),
+    );
 }

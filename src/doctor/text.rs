@@ -43,12 +43,13 @@ fn lfs(text: &str, look: &Look<'_>, report: &mut Report) {
     };
     let size = field("size ").and_then(|size| size.parse::<u64>().ok());
     let oid = field("oid ").unwrap_or_else(|| "unknown".to_owned());
-    let size = size.map_or("of unknown size".to_owned(), |size| {
-        format!("{} ({size} bytes)", human(size))
-    });
+    let size =
+        size.map_or("of unknown size".to_owned(), |size| format!("{} ({size} bytes)", human(size)));
     report.what("git-lfs", "a git-LFS pointer: the file itself stayed on the server");
     let pull = match look.path.and_then(|path| path.file_name()) {
-        Some(name) => format!("git lfs install && git lfs pull --include {}", quoted(&name.to_string_lossy())),
+        Some(name) => {
+            format!("git lfs install && git lfs pull --include {}", quoted(&name.to_string_lossy()))
+        }
         None => "git lfs install && git lfs pull".to_owned(),
     };
     let message = format!("only the pointer is here; the file is {size}, {}", short(&oid));
@@ -126,22 +127,31 @@ fn json(
     if let Some((_, said)) = said {
         let said = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
         report.what("json", "a server's error that was saved in place of the file");
-        let message = format!("a server's error was saved in place of the file: {}", quoted(&short(&said)));
+        let message =
+            format!("a server's error was saved in place of the file: {}", quoted(&short(&said)));
         report.add(Diagnosis::error("error-page", message).advice(
             "it may need a log-in or token, or another address; download with `curl -fL`, which \
              fails instead of saving the error",
         ));
         return Ok(true);
     }
-    let (thing, advice) = if value.get("architectures").is_some() || value.get("model_type").is_some() {
-        ("the configuration of a model (Hugging Face)", "its weights are in the `.safetensors` or `.bin` files beside it")
+    let (thing, advice) = if value.get("architectures").is_some()
+        || value.get("model_type").is_some()
+    {
+        (
+            "the configuration of a model (Hugging Face)",
+            "its weights are in the `.safetensors` or `.bin` files beside it",
+        )
     } else if value.get("model").is_some() && value.get("added_tokens").is_some() {
         ("a tokenizer", "the model's weights are in the `.safetensors` or `.bin` files beside it")
     } else {
         ("JSON text", "get the weights' file from where it came")
     };
     report.what("json", thing);
-    report.add(Diagnosis::error("not-pytorch", format!("this is {thing}, not a checkpoint")).advice(advice));
+    report.add(
+        Diagnosis::error("not-pytorch", format!("this is {thing}, not a checkpoint"))
+            .advice(advice),
+    );
     Ok(true)
 }
 
@@ -150,7 +160,10 @@ const SAID: &[(&str, &str)] = &[
     ("entry not found", "the repository has no file of that name: look at its list of files"),
     ("not found", "the address is wrong, or the file is gone"),
     ("404", "the address is wrong, or the file is gone"),
-    ("access to model", "log in with `hf auth login`, and accept the model's conditions on its page"),
+    (
+        "access to model",
+        "log in with `hf auth login`, and accept the model's conditions on its page",
+    ),
     ("invalid username or password", "log in with `hf auth login`, or give a token"),
     ("unauthorized", "a log-in or token is needed"),
     ("forbidden", "a log-in or token is needed"),
@@ -169,12 +182,15 @@ fn plain(text: &str, report: &mut Report) {
     let known = SAID.iter().find(|(said, _)| text.len() < 4096 && lower.contains(said));
     if let Some((_, advice)) = known {
         report.what("text", "a server's answer that was saved in place of the file");
-        let message = format!("a server's answer was saved in place of the file: {}", quoted(&short(line)));
+        let message =
+            format!("a server's answer was saved in place of the file: {}", quoted(&short(line)));
         report.add(Diagnosis::error("error-page", message).advice(*advice));
         return;
     }
-    let code = text.lines().take(50).any(|line| PROGRAM.iter().any(|start| line.starts_with(start)));
-    let program = code && (text.contains("import ") || text.contains("def ") || line.contains("python"));
+    let code =
+        text.lines().take(50).any(|line| PROGRAM.iter().any(|start| line.starts_with(start)));
+    let program =
+        code && (text.contains("import ") || text.contains("def ") || line.contains("python"));
     if program {
         report.what("python", "a program in Python");
         let message = "this is a program in Python, not a checkpoint";
@@ -186,12 +202,16 @@ fn plain(text: &str, report: &mut Report) {
     if line.starts_with("model_checkpoint_path:") {
         report.what("tf-checkpoint", "TensorFlow's note of its newest checkpoint");
         let message = "this is TensorFlow's note of its newest checkpoint, not a PyTorch file";
-        report.add(Diagnosis::error("wrong-format", message).advice(
-            "TensorFlow opens the `.index` and `.data-…` files that it names",
-        ));
+        report.add(
+            Diagnosis::error("wrong-format", message)
+                .advice("TensorFlow opens the `.index` and `.data-…` files that it names"),
+        );
         return;
     }
     report.what("text", "a text file");
-    let message = format!("this is a text file, not a checkpoint; it begins {}", quoted(&short(line)));
-    report.add(Diagnosis::error("not-pytorch", message).advice("get the file again from where it came"));
+    let message =
+        format!("this is a text file, not a checkpoint; it begins {}", quoted(&short(line)));
+    report.add(
+        Diagnosis::error("not-pytorch", message).advice("get the file again from where it came"),
+    );
 }

@@ -57,13 +57,40 @@ pub fn obstacle(checkpoint: &Checkpoint) -> Result<Option<String>, Error> {
 const fn is_read(op: &Op<'_>) -> bool {
     matches!(
         op,
-        Op::Global { .. } | Op::NewObj | Op::Reduce | Op::Build | Op::Append | Op::Appends
-            | Op::SetItem | Op::SetItems | Op::Mark | Op::Tuple | Op::Tuple1 | Op::Tuple2
-            | Op::Tuple3 | Op::None | Op::NewFalse | Op::NewTrue | Op::EmptyTuple
-            | Op::EmptyList | Op::EmptyDict | Op::EmptySet | Op::BinInt(_) | Op::BinInt1(_)
-            | Op::BinInt2(_) | Op::BinFloat(_) | Op::BinUnicode(_) | Op::ShortBinString(_)
-            | Op::BinPersId | Op::BinGet(_) | Op::LongBinGet(_) | Op::BinPut(_)
-            | Op::LongBinPut(_) | Op::Long1(_) | Op::Proto(_) | Op::Stop
+        Op::Global { .. }
+            | Op::NewObj
+            | Op::Reduce
+            | Op::Build
+            | Op::Append
+            | Op::Appends
+            | Op::SetItem
+            | Op::SetItems
+            | Op::Mark
+            | Op::Tuple
+            | Op::Tuple1
+            | Op::Tuple2
+            | Op::Tuple3
+            | Op::None
+            | Op::NewFalse
+            | Op::NewTrue
+            | Op::EmptyTuple
+            | Op::EmptyList
+            | Op::EmptyDict
+            | Op::EmptySet
+            | Op::BinInt(_)
+            | Op::BinInt1(_)
+            | Op::BinInt2(_)
+            | Op::BinFloat(_)
+            | Op::BinUnicode(_)
+            | Op::ShortBinString(_)
+            | Op::BinPersId
+            | Op::BinGet(_)
+            | Op::LongBinGet(_)
+            | Op::BinPut(_)
+            | Op::LongBinPut(_)
+            | Op::Long1(_)
+            | Op::Proto(_)
+            | Op::Stop
     )
 }
 
@@ -86,15 +113,20 @@ fn of_recipe(recipe: Recipe<'_>) -> Option<String> {
             .then(|| "it calls what another call returns".to_owned());
     };
     if global.is("torch.storage", "_load_from_bytes") {
-        return Some("files that are embedded in it would be loaded with weights_only=False".to_owned());
+        return Some(
+            "files that are embedded in it would be loaded with weights_only=False".to_owned(),
+        );
     }
     let mut effects = recipe.object().effects();
     // What fills itself is exactly a list, a dict or one of these.
     let fills = |kind: EffectKind| matches!(kind, EffectKind::Append | EffectKind::AddItems);
     let dicts = ["OrderedDict", "Counter"];
-    let dict = global.module == b"collections" && dicts.iter().any(|name| name.as_bytes() == global.name);
+    let dict =
+        global.module == b"collections" && dicts.iter().any(|name| name.as_bytes() == global.name);
     effects.find_map(|effect| match effect.kind {
-        kind if fills(kind) => Some(format!("it does not append to {}", short(&global.to_string()))),
+        kind if fills(kind) => {
+            Some(format!("it does not append to {}", short(&global.to_string())))
+        }
         EffectKind::SetItems if !dict => {
             Some(format!("it does not set items of {}", short(&global.to_string())))
         }

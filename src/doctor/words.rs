@@ -43,7 +43,8 @@ pub(super) fn few<'name>(names: impl IntoIterator<Item = &'name str>) -> String 
     let mut names = names.into_iter();
     let first: Vec<String> = names.by_ref().take(SHOWN).map(short).collect();
     let rest = names.count();
-    let more = if rest > 0 { format!(" and {} more", thousands(rest as u64)) } else { String::new() };
+    let more =
+        if rest > 0 { format!(" and {} more", thousands(rest as u64)) } else { String::new() };
     format!("{}{more}", first.join(", "))
 }
 

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
+use super::legacy;
 use super::origin::{Layout, Names};
 use super::sniff::Container;
 use super::storage::{StorageId, Storages};
 use super::tensor::Tensor;
-use super::legacy;
 use crate::base::{Budget, FileOffset};
 use crate::container::{self, Member, Recovery};
 use crate::pickle::{Ops, Policy};
@@ -167,7 +167,8 @@ fn exactly(
     let whole: Vec<(u64, u64)> =
         members.iter().map(|it| (it.name_bytes().len() as u64, it.size())).collect();
     // Positions are known only where no zip64 field stands in a directory.
-    let directory = whole.iter().fold(98_u64, |sum, (name, _)| sum.saturating_add(46).saturating_add(*name));
+    let directory =
+        whole.iter().fold(98_u64, |sum, (name, _)| sum.saturating_add(46).saturating_add(*name));
     let position = container::zip_len(whole.iter().copied(), alignment).checked_sub(directory)?;
     let one_begun = match recovery.lost.as_slice() {
         [] => true,
@@ -178,9 +179,9 @@ fn exactly(
         return None;
     }
     let name_len = |name: &str| (root.len().saturating_add(name.len())) as u64;
-    let storages = missing.iter().map(|(key, len)| {
-        (name_len(&format!("{}{key}{}", names.before, names.after)), *len)
-    });
+    let storages = missing
+        .iter()
+        .map(|(key, len)| (name_len(&format!("{}{key}{}", names.before, names.after)), *len));
     let last = [("version", 2), (".data/serialization_id", 40)];
     let last = last.iter().filter(|(name, _)| !has(name));
     let last = last.map(|&(name, len)| (name_len(name), len));

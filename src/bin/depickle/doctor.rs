@@ -128,7 +128,10 @@ fn of_saved((saved, out): (&Salvaged, &Path)) -> String {
     } else {
         let out = printable(&out.display().to_string());
         let (whole, checked) = (count(whole), count(saved.checked));
-        writeln!(text, "  salvaged {whole} of {all} tensors to {out}, {checked} of them by checksum")
+        writeln!(
+            text,
+            "  salvaged {whole} of {all} tensors to {out}, {checked} of them by checksum"
+        )
     };
     for lost in &saved.lost {
         let _ = writeln!(text, "    lost: {}: {}", printable(&lost.name), printable(&lost.why));
@@ -182,7 +185,13 @@ fn text(report: &Report) -> String {
         human(report.nbytes)
     );
     for found in &report.diagnosis {
-        let _ = writeln!(out, "  {}: {} [{}]", found.severity.name(), printable(&found.message), found.id);
+        let _ = writeln!(
+            out,
+            "  {}: {} [{}]",
+            found.severity.name(),
+            printable(&found.message),
+            found.id
+        );
         if let Some(at) = found.offset {
             let _ = writeln!(out, "    at byte {} ({:#x})", at.0, at.0);
         }
@@ -194,7 +203,12 @@ fn text(report: &Report) -> String {
         out.push_str("  healthy\n");
     }
     if let Some(requires) = &report.requires {
-        let _ = writeln!(out, "  needs PyTorch {} or later ({})", requires.torch, printable(&requires.because));
+        let _ = writeln!(
+            out,
+            "  needs PyTorch {} or later ({})",
+            requires.torch,
+            printable(&requires.because)
+        );
     }
     if !report.load.is_empty() {
         out.push_str("  in Python:\n");

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use depickle::Limits;
 use depickle::doctor::globals::{self, Globals, Used};
 use depickle::doctor::obstacle;
 use depickle::pickle::Policy;
 use depickle::torch::{Error, Options};
-use depickle::Limits;
 use serde_json::{Map, Value, json};
 
 use crate::input::{self, label};

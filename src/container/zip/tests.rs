@@ -1010,7 +1010,8 @@ fn torchs(data: &[(&str, &[u8])]) -> Vec<Part> {
 
 #[test]
 fn what_is_cut_off_is_recovered_up_to_there() {
-    let parts = torchs(&[("m/data.pkl", b"pickled"), ("m/data/0", &[7; 300]), ("m/version", b"3\n")]);
+    let parts =
+        torchs(&[("m/data.pkl", b"pickled"), ("m/data/0", &[7; 300]), ("m/version", b"3\n")]);
     let ends: Vec<usize> = (1..=parts.len())
         .map(|count| parts.iter().take(count).map(|part| part.local().len()).sum())
         .collect();
@@ -1114,7 +1115,9 @@ fn hostile_headers_cost_what_they_weigh() {
         })
         .collect();
     let bare: Vec<u8> = b"PK\x03\x04".repeat(100_000);
-    for body in [late.repeat(20_000), long.repeat(20_000), [late.clone(), descriptors].concat(), bare] {
+    for body in
+        [late.repeat(20_000), long.repeat(20_000), [late.clone(), descriptors].concat(), bare]
+    {
         let counted = Counting { bytes: source(&body), reads: Mutex::default() };
         let mut budget = Budget::default();
         let _ = Zip::recover(&counted, &mut budget).map_err(|why| why.to_string());

@@ -100,7 +100,7 @@ fn lines_of_python_hold_what_is_needed_and_nothing_else() {
     );
     assert!(!lines.contains("_rebuild_tensor_v2"), "{lines}");
     // Names that would add lines to a program.
-    let hostile = b"\x80\x04\x8c\x10a\nimport os\nos.xx\x8c\x01b\x93.";
+    let hostile = b"\x80\x04\x8c\x11a\nimport os\nos.xx\x8c\x01b\x93.";
     let (code, out, err) = fed(&["globals", "--python", "-"], hostile);
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     assert!(err.contains("left out"), "{err}");

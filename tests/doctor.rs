@@ -145,7 +145,9 @@ fn a_tar_archive_cut_is_read_as_far_as_it_goes() {
     let whole = read("containers/tar.pth");
     assert!(of(&whole).is_healthy(), "{:?}", of(&whole).diagnosis);
     let mut survivors = 0;
-    for len in (600..whole.len() - 1024).step_by(100) {
+    // Zeros fill its last blocks.
+    let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
+    for len in (600..end).step_by(100) {
         let report = of(&whole[..len]);
         assert!(!report.is_healthy(), "{len}: {:?}", report.diagnosis);
         survivors += usize::from(report.diagnosis.iter().any(|found| {
@@ -372,11 +374,13 @@ fn archives_that_were_packed_again() {
     assert_eq!(wrong(&none), ["wrong-root"]);
     assert_eq!(wrong(&of(&renamed(&same, &["other/file"]))), ["several-roots"]);
     assert_eq!(ids(&of(&read("containers/zip_deflated.pth"))), ["repacked"]);
-    let npz = of(&rezip(&renamed(&|_| "a.npy".to_owned(), &[]), |_, data| Some(data)));
+    let npz = of(&renamed(&|name| format!("{}.npy", name.replace('/', "_")), &[]));
     assert_eq!(npz.kind, "npz");
-    let keras = renamed(&same, &[]);
-    let keras = rezip(&keras, |_, _| None);
-    assert_eq!(wrong(&of(&keras)), ["wrong-format"], "an empty archive");
+    let empty = rezip(&whole, |_, _| None);
+    assert_eq!(wrong(&of(&empty)), ["wrong-format"], "an empty archive");
+    let leading = of(&[b"junk", &whole[..]].concat());
+    assert_eq!(wrong(&leading), ["leading-bytes"]);
+    assert!(leading.load.is_empty());
 }
 
 #[test]
@@ -461,7 +465,7 @@ fn folders() {
             .advice
             .as_ref()
             .unwrap()
-            .contains("zip -0 -r \"unpacked.pth\" \"unpacked\"")
+            .contains("zip -0 -r -D \"unpacked.pth\" \"unpacked\"")
     );
     // A repository of which a pointer and one of two shards came.
     folder.file("repo/config.json", b"{}");
@@ -503,7 +507,7 @@ fn any_byte_changed_is_looked_at() {
         ["tensor.pth", "legacy_views.pth", "containers/embedded_2.pkl", "containers/tar.pth"]
     {
         let whole = read(name);
-        let step = (whole.len() / 400).max(1);
+        let step = (whole.len() / 150).max(1);
         for at in (0..whole.len()).step_by(step) {
             for value in [0, 0xff, whole[at].wrapping_add(1)] {
                 let mut changed = whole.clone();

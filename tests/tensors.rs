@@ -544,7 +544,8 @@ fn parts_that_do_not_fit_make_a_tensor_unreadable() {
         (tensor("Float", "v", 2, 0, &[4], &[i64::MAX]), "exceeds 64 bits"),
         (tensor("Float", "v", 2, 1, &[2], &[1]), "needs 3 elements but its storage has 2"),
         (tensor("Float", "v", 2, 0, &[-1], &[1]), "of -1"),
-        ("ctorch._utils\n_rebuild_device_tensor_from_numpy\n(NNVxla:0\nI00\ntR".into(), "xla:0 made of a numpy array"),
+        ("ctorch._utils\n_rebuild_device_tensor_from_numpy\n(NNVxla:0\nI00\ntR".into(), "a dtype wanted"),
+        ("ctorch._utils\n_rebuild_device_tensor_from_numpy\n(]ctorch\nuint8\nVxla:0\nI00\ntR".into(), "an array of numpy wanted"),
         ("ctorch._utils\n_rebuild_meta_tensor_no_storage\n(ctorch\nfloat32\n(I-1\nt(I1\ntI00\ntR".into(), "of -1"),
     ] {
         let why = unreadable(&it, storages);

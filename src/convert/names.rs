@@ -9,8 +9,8 @@ use crate::pickle::glob_matches;
 
 /// Which tensors are taken, and how their names change.
 ///
-/// Prefixes are cut off first, as often as they stand there; then globs choose; then patterns are
-/// replaced, one after the other.
+/// Prefixes are cut off first, as often as they stand there; then patterns are replaced, one after
+/// the other; then globs choose among the new names.
 ///
 /// ```
 /// use depickle::convert::{Names, Rename};
@@ -76,13 +76,11 @@ impl Names {
     /// What a tensor is to be called; none if it is not taken.
     #[must_use]
     pub fn apply<'name>(&self, name: &'name str) -> Option<Cow<'name, str>> {
-        let short = self.strip(name);
-        let matches = |glob: &String| glob_matches(glob.as_bytes(), short.as_bytes());
+        let short = Cow::Borrowed(self.strip(name));
+        let renamed = self.rename.iter().fold(short, |name, rename| rename.apply(name));
+        let matches = |glob: &String| glob_matches(glob.as_bytes(), renamed.as_bytes());
         let included = self.include.is_empty() || self.include.iter().any(matches);
-        if !included || self.exclude.iter().any(matches) {
-            return None;
-        }
-        Some(self.rename.iter().fold(Cow::Borrowed(short), |name, rename| rename.apply(name)))
+        (included && !self.exclude.iter().any(matches)).then_some(renamed)
     }
 
     fn strip<'name>(&self, name: &'name str) -> &'name str {
@@ -101,6 +99,7 @@ impl Names {
 /// A pattern and what takes its place.
 #[derive(Clone, Debug)]
 pub struct Rename {
+    text: String,
     pattern: Regex,
     replacement: String,
 }
@@ -117,12 +116,24 @@ impl Rename {
         let bad = |why: String| Error::usage(format!("--rename {rule}: {why}"));
         let (pattern, replacement) =
             split(rule).ok_or_else(|| bad("REGEX=REPLACEMENT is wanted".to_owned()))?;
+        if pattern.is_empty() {
+            let why = "an empty REGEX matches between all characters; ^ is the front";
+            return Err(bad(why.to_owned()));
+        }
         let pattern = Regex::new(&pattern).map_err(|why| bad(why.to_string()))?;
         let replacement = template(replacement, &pattern).map_err(bad)?;
-        Ok(Self { pattern, replacement })
+        Ok(Self { text: rule.to_owned(), pattern, replacement })
     }
 
-    fn apply<'name>(&self, name: Cow<'name, str>) -> Cow<'name, str> {
+    /// The rule as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A name with every match replaced.
+    #[must_use]
+    pub fn apply<'name>(&self, name: Cow<'name, str>) -> Cow<'name, str> {
         let replace = |captures: &Captures| {
             let mut out = String::new();
             captures.expand(&self.replacement, &mut out);
@@ -214,6 +225,10 @@ mod tests {
         assert_eq!(renamed("a=$$", "banana"), "b$n$n$");
         assert_eq!(renamed(r"x\=y=z", "x=y"), "z");
         assert_eq!(renamed("a=b=c", "a"), "b=c");
+        assert_eq!(renamed("^model[.]=", "model.a.model.b"), "a.model.b");
+        assert_eq!(renamed(r"layer(\d)_(\w)=l$1.$2x$1y", "layer3_b"), "l3.bx3y");
+        assert_eq!(renamed(r"a\=b=c=d", "a=b"), "c=d");
+        assert_eq!(renamed("(?<n>a)=${n}$$1", "a"), "a$1");
         assert_eq!(renamed("gamma$=weight", "norm.gamma"), "norm.weight");
         assert_eq!(renamed("^encoder\\.=", "encoder.encoder.x"), "encoder.x");
     }
@@ -229,6 +244,9 @@ mod tests {
             ("(a", "REGEX=REPLACEMENT"),
             ("(a=b", "unclosed group"),
             ("a=\\w", "no group"),
+            ("", "REGEX=REPLACEMENT"),
+            ("=b", "an empty REGEX"),
+            (r"a\=b", "REGEX=REPLACEMENT"),
         ] {
             let why = Rename::new(rule).unwrap_err().to_string();
             assert!(why.contains(want), "{rule}: {why}");

@@ -290,10 +290,18 @@ impl Plan<'_> {
         self.files.len()
     }
 
-    /// In which file a tensor will be, by the tensor's place.
+    /// In which file each tensor will be.
     #[must_use]
-    pub fn file_of(&self, item: usize) -> usize {
-        self.files.iter().position(|file| file.contains(&item)).unwrap_or(0)
+    pub fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.items.len()];
+        for (file, items) in self.files.iter().enumerate() {
+            for &item in items {
+                if let Some(place) = places.get_mut(item) {
+                    *place = file;
+                }
+            }
+        }
+        places
     }
 
     /// Bytes of all tensors in the output.
@@ -435,6 +443,9 @@ impl<'file> Planning<'_, 'file> {
         }
         let (dtype, how) = self.become_of(tensor)?;
         self.has_type(dtype)?;
+        if dtype.values_per_byte() > 1 && how == How::Kept && tensor.shape().is_empty() {
+            self.has_no_half(dtype)?;
+        }
         let shape = tensor.shape().to_vec();
         let nbytes = match how {
             How::Kept => Some(tensor.nbytes()),
@@ -502,6 +513,16 @@ impl<'file> Planning<'_, 'file> {
             "--exclude leaves it out"
         };
         Err(format!("{format} has no type for {dtype}: {help}"))
+    }
+
+    /// Formats that count values have none for half of the values in one byte.
+    fn has_no_half(&self, dtype: DType) -> Result<(), String> {
+        match self.convert.format {
+            Format::Safetensors => {
+                Err(format!("{dtype} without dimensions is half a number there"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn names_fit(&self, items: &[Item]) -> Result<(), Error> {

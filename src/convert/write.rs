@@ -15,7 +15,7 @@ use super::{npz, pth, safetensors, shards};
 use crate::base::{Budget, Existing, FileSource, Output, Source};
 use crate::container::{Zip, ZipWriter};
 use crate::python::policy;
-use crate::torch::{Checkpoint, Options, StorageId};
+use crate::torch::{Checkpoint, Layout, Options, Quantizer, StorageId, TensorRef};
 
 /// Files that were written and have not got their names yet. Dropped, they leave nothing behind.
 #[derive(Debug)]
@@ -319,12 +319,47 @@ impl Written<'_, '_> {
             let (dtype, shape) = (found.dtype(), found.shape());
             return Err(item.differs(&format!("it is {dtype} of {shape:?}")));
         }
+        if !matches!(item.tensor.layout(), Layout::Strided) && item.how == How::Kept {
+            return self.compare_parts(item, found, progress);
+        }
         let width = item.dtype().width();
         let read = |at: u64, into: &mut [u8]| {
             let first = at.checked_div(width).unwrap_or(0);
             Ok(found.read_range(first, into)?)
         };
         item.compare(self.plan.checkpoint, read, progress)
+    }
+
+    /// As [`compare`](Self::compare), of a tensor that consists of others.
+    fn compare_parts(
+        &self,
+        item: &Item,
+        found: TensorRef,
+        progress: &dyn Fn(u64),
+    ) -> Result<(), Error> {
+        let wanted = item.on(self.plan.checkpoint);
+        let same_steps = match (wanted.quantizer(), found.quantizer()) {
+            (Some(Quantizer::PerTensor { .. }), steps) => wanted.quantizer() == steps,
+            _ => true,
+        };
+        let parts = |tensor: TensorRef| tensor.checkpoint().parts(&tensor);
+        let (one, other) = (parts(wanted), parts(found));
+        if wanted.layout() != found.layout() || one.len() != other.len() || !same_steps {
+            return Err(item.differs("its layout differs"));
+        }
+        for (one, other) in one.iter().zip(&other) {
+            let (Ok(one_view), Ok(other_view)) = (&one.tensor, &other.tensor) else {
+                return Err(item.differs(&format!("its {} cannot be read", one.name)));
+            };
+            let (one_view, other_view) = (wanted.part(one_view), found.part(other_view));
+            if one_view.shape() != other_view.shape()
+                || one_view.to_bytes()? != other_view.to_bytes()?
+            {
+                return Err(item.differs(&format!("its {} differ", one.name)));
+            }
+            progress(one_view.nbytes());
+        }
+        Ok(())
     }
 
     fn compare_member(

@@ -248,7 +248,7 @@ fn arrangement(zip: &Zip, report: &mut Report) -> Arrangement {
         report.add(
             Diagnosis::error("several-roots", message)
                 .at(first.entry_offset())
-                .advice("pack the one folder alone: `unzip`, then `zip -0 -r OUT.pth FOLDER`"),
+                .advice("pack the one folder alone: `unzip`, then `zip -0 -r -D OUT.pth FOLDER`"),
         );
     }
     if depth == 0 || depth > 1 {
@@ -256,8 +256,7 @@ fn arrangement(zip: &Zip, report: &mut Report) -> Arrangement {
         let (where_, advice) = if depth == 0 {
             (
                 "right in the archive, in no folder".to_owned(),
-                "pack it with a folder around: `mkdir m && unzip -d m FILE && zip -0 -r OUT.pth m`"
-                    .to_owned(),
+                "pack it with a folder around: `mkdir m && unzip -d m FILE && zip -0 -r -D OUT.pth m`".to_owned(),
             )
         } else {
             let outer =
@@ -265,7 +264,7 @@ fn arrangement(zip: &Zip, report: &mut Report) -> Arrangement {
             (
                 format!("{depth} folders deep, in {}", super::python::quoted(&short(folder))),
                 format!(
-                    "pack the innermost folder alone: `unzip FILE && cd {} && zip -0 -r OUT.pth .`",
+                    "pack the innermost folder alone: `unzip FILE && cd {} && zip -0 -r -D OUT.pth *`",
                     super::python::quoted(outer)
                 ),
             )
@@ -304,6 +303,8 @@ fn refused(zip: &Zip, why: &Error, report: &mut Report) {
     let told =
         report.has("encrypted") || report.has("compression") || report.has("duplicate-member");
     match why.kind() {
+        // PyTorch fails as this does.
+        _ if report.has("leading-bytes") => {}
         Kind::Container(inner) if told && inner.category() != Category::Io => {}
         Kind::MissingMember if zip.members().any(|it| it.name_bytes().ends_with(b"data.pkl")) => {
             report.add(Diagnosis::error("damaged", why.to_string()).at(why.offset()));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::object::State;
 use super::survey::{Survey, survey};
 use super::words::{counted, few, human, percent, short};
-use super::{Diagnosis, Look, Report, object};
-use crate::base::{Category, FileOffset, Source};
+use super::{Diagnosis, Look, Report, archive, object};
+use crate::base::{Budget, Category, FileOffset, Source};
+use crate::container::{Tar, is_zip, starts_as_tar};
 use crate::pickle;
 use crate::torch::{Checkpoint, Container, Error, Kind, WholeLen};
 
@@ -24,13 +25,18 @@ pub(super) fn examine(
     };
     match opened {
         Ok(checkpoint) => whole(look, &checkpoint, report),
+        // An archive behind other bytes.
+        Err(_) if is_zip(&**source)? => archive::examine(look, source, report),
         Err(why) => {
             let salvaged = look.open(source, true);
             match salvaged {
                 Ok(checkpoint) if why.category() == Category::Malformed => {
-                    tar(look, &checkpoint, &why, report)
+                    tar(look, source, &checkpoint, &why, report)
                 }
                 _ => {
+                    if starts_as_tar(&**source)? {
+                        report.what("tar", "a tar archive");
+                    }
                     pickle(&why, source.len(), report);
                     Ok(())
                 }
@@ -121,13 +127,17 @@ pub(super) fn truncated(report: &mut Report, whole: Option<WholeLen>, found: Opt
 /// A tar archive that ends early.
 fn tar(
     look: &Look<'_>,
+    source: &Arc<dyn Source>,
     checkpoint: &Checkpoint,
     why: &Error,
     report: &mut Report,
 ) -> Result<(), Error> {
     let found = survey(checkpoint, false)?;
-    let whole = checkpoint.whole_len()?;
     if checkpoint.container() == Container::Tar {
+        // The archive ends behind its last member: how far, its writer knew.
+        let tar = Tar::recover(&**source, &mut Budget::new(look.options.limits.clone()))?;
+        let missing = tar.members().last().map_or(0, |member| member.missing);
+        let whole = Some(WholeLen::AtLeast(report.nbytes.saturating_add(missing)));
         truncated(report, whole, Some(&found));
     } else {
         object::refused(why, report);

@@ -98,7 +98,7 @@ fn unpacked(path: &Path, report: &mut Report) {
     let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let message = "this is what is inside of a .pth file: a program has unpacked it";
     report.add(Diagnosis::error("unpacked-archive", message).advice(format!(
-        "pack it again, without compression: `cd {} && zip -0 -r {} {}`",
+        "pack it again, without compression: `cd {} && zip -0 -r -D {} {}`",
         quoted(&parent.display().to_string()),
         quoted(&format!("{name}.pth")),
         quoted(&name)
@@ -198,7 +198,7 @@ fn shards(
 }
 
 /// Bytes of an index that is looked at.
-const MOST_INDEX: u64 = 64 << 20;
+const MOST_INDEX: u64 = 16 << 20;
 
 /// Any other folder.
 fn files(names: &BTreeSet<String>, report: &mut Report) {

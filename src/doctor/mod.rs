@@ -133,6 +133,11 @@ pub fn examine(path: impl AsRef<Path>) -> Result<Report, Error> {
     Options::default().examine(path)
 }
 
+/// Whether a file is a zip archive without members.
+fn is_empty_zip(source: &dyn Source) -> std::io::Result<bool> {
+    Ok(source.len() >= 22 && source.fetch(0, 4)? == b"PK\x05\x06"[..])
+}
+
 /// One look at one file.
 struct Look<'run> {
     /// None for what has none: standard input.
@@ -151,7 +156,7 @@ impl Look<'_> {
             );
             return Ok(report);
         }
-        if crate::container::starts_as_zip(&*source)? {
+        if crate::container::starts_as_zip(&*source)? || is_empty_zip(&*source)? {
             archive::examine(self, &source, &mut report)?;
         } else if !text::examine(self, &source, &mut report)?
             && !other::examine(&*source, &mut report)?

@@ -13,6 +13,9 @@ use crate::torch::{Error, sniff};
 /// Text that is read at most: pointers and error pages are short.
 const MOST: u64 = 1 << 20;
 
+/// JSON takes so many times its bytes when parsed, at most.
+const UNFOLDED: u64 = 40;
+
 /// Says what a text is. False if the file is none, or may be a pickle or checkpoint.
 pub(super) fn examine(
     look: &Look<'_>,
@@ -106,7 +109,15 @@ fn json(
         report.add(Diagnosis::error("not-pytorch", "this is JSON text, not a checkpoint"));
         return Ok(true);
     }
-    let whole = source.fetch(0, source.len().min(look.options.limits.memory))?;
+    if source.len().saturating_mul(UNFOLDED) > look.options.limits.memory {
+        let message =
+            format!("this is JSON text of {}, too much to be looked at", human(source.len()));
+        report.add(
+            Diagnosis::error("over-limit", message).advice("raise --max-memory if you trust it"),
+        );
+        return Ok(true);
+    }
+    let whole = source.fetch(0, source.len())?;
     let Ok(value) = serde_json::from_slice::<Value>(&whole) else {
         let message = "this is text that begins like JSON, but is none: not a checkpoint";
         report.add(Diagnosis::error("not-pytorch", message));

@@ -145,6 +145,18 @@ impl Scanner {
         }
     }
 
+    /// A report about what could not be read at all.
+    #[must_use]
+    pub fn unreadable(&self, why: &str) -> Report {
+        Report::unread(why)
+    }
+
+    /// Memory for one file (bytes).
+    #[must_use]
+    pub const fn memory(&self) -> u64 {
+        self.limits.memory
+    }
+
     /// Scans bytes in memory.
     #[must_use]
     pub fn scan_bytes(&self, bytes: impl Into<Bytes>) -> Report {
@@ -175,7 +187,8 @@ impl Scanner {
     /// ```
     #[must_use]
     pub fn judge(&self, outcome: &Outcome) -> Report {
-        let mut report = finding::Building { kind: Some("a pickle".into()), ..Default::default() };
+        let mut report = finding::Building::default();
+        report.kind = Some("a pickle".into());
         let mut budget = crate::base::Budget::new(self.limits.clone());
         judge::judge(self, outcome, &Bytes::new(), None, &mut report, &mut budget);
         report.finish()

@@ -53,7 +53,7 @@ impl Checkpoint {
                 }
                 _ => Ok(0),
             },
-            Layout::Stitched(all) => {
+            Layout::Stitched { all, .. } => {
                 let mut found = Verification::default();
                 let problems = all.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
                 let errors = problems.unwrap_or_default().into_iter().filter_map(|it| match it {

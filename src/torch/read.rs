@@ -121,7 +121,7 @@ impl<'file> TensorRef<'file> {
         if !T::reads(self.dtype()) || foreign || !self.is_stored_as_read() || self.is_packed() {
             return None;
         }
-        let len = self.end().saturating_sub(self.start());
+        let len = self.span();
         bytemuck::try_cast_slice(self.checkpoint.lend(self.on(), self.start(), len)?).ok()
     }
 
@@ -302,7 +302,7 @@ impl<'file> TensorRef<'file> {
         let view = Strided::new(self.dtype().width(), 0, self.shape(), self.stride());
         let view = view.ok_or_else(overflow)?;
         if let Some(bytes) = self.inline() {
-            let (start, end) = (usize::try_from(start), usize::try_from(self.end()));
+            let (start, end) = (usize::try_from(start), usize::try_from(start.saturating_add(len)));
             let range = start.ok().zip(end.ok()).filter(|(_, end)| *end <= bytes.len());
             let (start, end) = range.ok_or_else(overflow)?;
             return Ok(Some((view, bytes.slice(start..end))));

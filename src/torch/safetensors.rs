@@ -135,7 +135,7 @@ pub(crate) fn open(
         others.push((METADATA.into(), build.dict(&pairs)?));
     }
     let graph = build.finish(root);
-    let layout = Layout::Runs(Runs { places, others: None });
+    let layout = Layout::Runs(Runs { places, ..Runs::default() });
     let part = Origin::new(source, layout, 0..graph.len());
     let (parts, stand_ins) = (vec![part], StandIns::new());
     Ok(Opened { container: Container::Safetensors, graph, parts, stand_ins, others })

@@ -166,10 +166,8 @@ pub fn stretches<'file>(
         Err(_) => None,
     };
     // One that is damaged may be a pickle that begins like one.
-    let tar = match container::starts_as_tar(source)? {
-        true => Tar::open(source, &mut Budget::new(limits.clone())).ok(),
-        false => None,
-    };
+    let tar = || Tar::open(source, &mut Budget::new(limits.clone())).ok();
+    let tar = container::starts_as_tar(source)?.then(tar).flatten();
     let is_archive = zip.is_some() || tar.is_some();
     let plain = if begins { None } else { plain(source, is_archive)? };
     let members = zip.map(|zip| {

@@ -310,9 +310,13 @@ fn child_that_saves() {
 }
 
 fn child(path: &Path, before: &str) -> Command {
+    child_called("child_that_saves", path, before)
+}
+
+fn child_called(name: &str, path: &Path, before: &str) -> Command {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("sh");
-    let script = format!("{before} exec \"$0\" --exact bad::child_that_saves --nocapture");
+    let script = format!("{before} exec \"$0\" --exact bad::{name} --nocapture");
     command.args(["-c", &script]).arg(program).env("DEPICKLE_TEST_SAVE", path);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
@@ -362,4 +366,25 @@ fn a_file_that_may_not_grow_is_an_error_and_nothing_is_left() {
     assert!(said.contains("model.pth: cannot be written: "), "{said}");
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     assert_eq!(names(folder.path()), ["model.pth"]);
+}
+
+/// As `child_that_saves`, 512 MiB at once.
+#[test]
+fn child_that_saves_much() {
+    let Some(path) = std::env::var_os("DEPICKLE_TEST_SAVE") else { return };
+    let mut budget = Budget::default();
+    let mut draft = Draft::new(&mut budget);
+    let len = 512 << 20;
+    let data = Data::reader(len, io::repeat(1).take(len));
+    let root = draft.tensor_of(DType::UInt8, &[len], data).unwrap();
+    draft.finish(root).unwrap().save(Path::new(&path), Existing::Replace).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_flat_however_large_a_tensor_is() {
+    // KiB of addresses, of which the program and its libraries take most.
+    let child = child_called("child_that_saves_much", Path::new("/dev/null"), "ulimit -v 262144;");
+    let output = { child }.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

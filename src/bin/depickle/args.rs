@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use regex::Regex;
+use depickle::convert::Rename;
 
 /// Look into PyTorch files and pickles without running what is in them.
 ///
@@ -48,6 +48,16 @@ pub(crate) enum Verb {
     /// Of a training checkpoint the one state dict in it is taken; what was chosen is said on
     /// standard error. Exit codes: 0 written; 2 not written, and nothing is left behind.
     Convert(crate::convert::Args),
+    /// A verdict on files and folders: what loading them would have done.
+    ///
+    /// Clean: read to the end, everything whitelisted where it stands, the container sound.
+    /// Unknown: something is off the whitelist, nothing known to be dangerous. Dangerous: it would
+    /// do harm, or readers see different things in it. Error: not read to the end. What was not
+    /// read is never clean. Files that hold no pickle are skipped.
+    ///
+    /// Exit codes: 0 all clean or skipped; 1 at least one dangerous, or unknown; 2 at least one
+    /// not read to its end, and none dangerous. `--fail-on dangerous` lets unknown pass.
+    Scan(crate::scan::Scan),
     /// Completions for a shell, to be sourced by it.
     Completions {
         /// Which shell.
@@ -309,56 +319,8 @@ impl Color {
     }
 }
 
-/// How names change: every match of a regular expression is replaced.
-#[derive(Clone)]
-pub(crate) struct Rename {
-    pub regex: Regex,
-    pub replacement: String,
-    /// As the user wrote it.
-    pub text: String,
-}
-
-/// `REGEX=REPL`: the first `=` splits, but for one behind a backslash.
-fn rename(text: &str) -> Result<Rename, String> {
-    let equals = text.match_indices('=').map(|(at, _)| at);
-    let split = equals.filter(|at| !text.get(..*at).is_some_and(|left| left.ends_with('\\')));
-    let split = split.min().and_then(|at| Some((text.get(..at)?, text.get(at..)?.get(1..)?)));
-    let (pattern, replacement) = split.ok_or("REGEX=REPL is wanted, such as ^model[.]=")?;
-    if pattern.is_empty() {
-        return Err("an empty REGEX matches between all characters; ^ is the front".to_owned());
-    }
-    // An escaped `=` is an `=`: regular expressions take the backslash as it is.
-    let regex = Regex::new(pattern).map_err(|why| why.to_string())?;
-    Ok(Rename { regex, replacement: braced(replacement), text: text.to_owned() })
-}
-
-/// Puts braces around the numbers of groups, so that `$1x` is group 1 and an `x`, not a group of
-/// the name `1x`, as nobody means.
-fn braced(replacement: &str) -> String {
-    let mut out = String::new();
-    let mut rest = replacement;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        let digits = after.trim_start_matches(|char: char| char.is_ascii_digit());
-        let number = after.strip_suffix(digits).unwrap_or_default();
-        match (number, after.strip_prefix('$')) {
-            ("", Some(left)) => {
-                out.push_str("$$");
-                rest = left;
-            }
-            ("", None) => {
-                out.push('$');
-                rest = after;
-            }
-            (number, _) => {
-                out.push_str("${");
-                out.push_str(number);
-                out.push('}');
-                rest = digits;
-            }
-        }
-    }
-    out + rest
+fn rename(rule: &str) -> Result<Rename, String> {
+    Rename::new(rule).map_err(|why| why.to_string())
 }
 
 /// A meaning for an extension code.
@@ -370,7 +332,7 @@ pub(crate) struct Extension {
 }
 
 /// `CODE=module.name`, or `CODE=module:qualified.name`.
-fn extension(text: &str) -> Result<Extension, String> {
+pub(crate) fn extension(text: &str) -> Result<Extension, String> {
     let (code, global) = text.split_once('=').ok_or("CODE=MODULE.NAME is wanted")?;
     let code = code.parse().ok().filter(|code| (1..=MOST_CODE).contains(code));
     let code = code.ok_or_else(|| format!("codes are numbers from 1 to {MOST_CODE}"))?;
@@ -401,34 +363,4 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let count: u64 =
         digits.parse().map_err(|_| "a whole number and a unit, such as 512M".to_owned())?;
     count.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{braced, rename};
-
-    fn renamed(rule: &str, name: &str) -> String {
-        let rule = rename(rule).unwrap();
-        rule.regex.replace_all(name, rule.replacement.as_str()).into_owned()
-    }
-
-    #[test]
-    fn renames_take_groups_and_equal_signs() {
-        assert_eq!(renamed("^model[.]=", "model.a.model.b"), "a.model.b");
-        assert_eq!(renamed(r"layer(\d)_(\w)=l$1.$2x$1y", "layer3_b"), "l3.bx3y");
-        assert_eq!(renamed(r"a\=b=c=d", "a=b"), "c=d");
-        assert_eq!(renamed("(?<n>a)=${n}$$1", "a"), "a$1");
-        for wrong in ["", "a", "=b", "(=b", r"a\=b"] {
-            assert!(rename(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_of_groups_end_with_their_digits() {
-        for (as_written, braces) in
-            [("$1a", "${1}a"), ("${1}a", "${1}a"), ("$$1", "$$1"), ("$x$22$", "$x${22}$")]
-        {
-            assert_eq!(braced(as_written), braces);
-        }
-    }
 }

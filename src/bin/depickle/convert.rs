@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use depickle::Budget;
 use depickle::base::{Existing, Output};
-use depickle::convert::{Convert, Error, Format, Plan, Rename, Shared, check_output};
+use depickle::convert::{Convert, Error, Format, Kind, Plan, Shared, check_output};
 use depickle::python::json;
 use depickle::torch::{Checkpoint, DType};
 
@@ -83,10 +83,6 @@ pub(crate) struct Args {
     pub key: Key,
     #[command(flatten)]
     pub names: Names,
-    /// Replace a pattern in names, after prefixes were cut off: `^layer(\d+)=block.$1`.
-    /// Repeatable, in order.
-    #[arg(long, value_parser = rename, value_name = "REGEX=REPL")]
-    pub rename: Vec<Rename>,
     #[command(flatten)]
     pub reading: Reading,
 }
@@ -129,18 +125,14 @@ pub(crate) enum How {
     Refuse,
 }
 
-fn rename(rule: &str) -> Result<Rename, String> {
-    Rename::new(rule).map_err(|why| why.to_string())
-}
-
 impl Args {
     fn convert(&self, format: Format) -> Convert {
-        let Names { strip_prefix, include, exclude } = &self.names;
+        let Names { strip_prefix, rename, include, exclude } = &self.names;
         let mut names = depickle::convert::Names::default();
         names = strip_prefix.iter().fold(names, depickle::convert::Names::strip_prefix);
         names = include.iter().fold(names, depickle::convert::Names::include);
         names = exclude.iter().fold(names, depickle::convert::Names::exclude);
-        names = self.rename.iter().cloned().fold(names, depickle::convert::Names::rename);
+        names = rename.iter().cloned().fold(names, depickle::convert::Names::rename);
         let mut convert = Convert::to(format).names(names);
         if let Some(key) = &self.key.key {
             convert = convert.key(key);
@@ -217,6 +209,10 @@ fn attempt(args: &Args) -> Result<(), Failed> {
         return report.print(&plan.contents(&path), false).map_err(Failed::Other);
     }
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    if let Some(sidecar) = args.sidecar.as_ref().filter(|it| plan.paths(&path).contains(it)) {
+        let why = format!("{}: the sidecar cannot be the output itself", label(sidecar));
+        return Err(Error::from(Kind::Usage(why.into())).into());
+    }
     let sidecar = args.sidecar.as_deref().map(|path| sidecar(&checkpoint, &plan, path, args));
     let sidecar = sidecar.transpose()?;
     let progress = |what| Progress::new(what, plan.nbytes(), !args.no_progress);

@@ -155,7 +155,7 @@ pub(crate) fn run(args: &Diff) -> Result<Answer, Failure> {
         values::compare(args, &left, &right, &mut found);
     }
     found.sort();
-    found.advice = advice::advice(args, &left, &right, &found)?;
+    found.advice = advice::advice(&left, &found);
     found.errors.iter().for_each(|why| output::error(why));
     if args.json {
         json::print(args, &left, &right, &found)?;
@@ -220,13 +220,10 @@ impl Fact {
     fn counts(&self, fits: bool) -> bool {
         match self {
             Self::Kept => false,
-            // Copying casts, and takes only elements.
-            Self::DType
-            | Self::Quantizer
-            | Self::Layout
-            | Self::Role(..)
-            | Self::Grad(..)
-            | Self::Device(..) => !fits,
+            // Copying casts.
+            Self::DType | Self::Quantizer | Self::Role(..) | Self::Grad(..) | Self::Device(..) => {
+                !fits
+            }
             Self::Values(_, found) => found.differing > 0,
             _ => true,
         }

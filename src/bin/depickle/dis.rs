@@ -146,10 +146,10 @@ impl Walk<'_> {
                 pickle.at = end;
                 self.storages(&pickle, next)?;
             }
-            match next < stretch.end() && !past {
-                true => at = next,
-                false => return Ok(()),
+            if next >= stretch.end() || past {
+                return Ok(());
             }
+            at = next;
             index = index.saturating_add(1);
         }
     }

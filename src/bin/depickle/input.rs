@@ -118,12 +118,8 @@ impl Names {
         {
             short = shorter;
         }
-        let renamed = self.rename.iter().fold(Cow::Borrowed(short), |name, rename| {
-            match rename.regex.replace_all(&name, rename.replacement.as_str()) {
-                Cow::Borrowed(_) => name,
-                Cow::Owned(changed) => Cow::Owned(changed),
-            }
-        });
+        let renamed =
+            self.rename.iter().fold(Cow::Borrowed(short), |name, rename| rename.apply(name));
         self.wants(&renamed).then_some(renamed)
     }
 
@@ -138,7 +134,7 @@ impl Names {
     pub(crate) fn chosen(&self, key: Option<&str>) -> Value {
         let mut chosen = json!({ "key": key, "strip_prefix": self.strip_prefix });
         if let (Value::Object(fields), false) = (&mut chosen, self.rename.is_empty()) {
-            let renames = self.rename.iter().map(|rename| rename.text.as_str());
+            let renames = self.rename.iter().map(depickle::convert::Rename::text);
             fields.insert("rename".to_owned(), renames.collect());
         }
         chosen

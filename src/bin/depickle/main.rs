@@ -12,6 +12,7 @@ mod input;
 mod ls;
 mod output;
 mod progress;
+mod scan;
 mod show;
 mod tensor;
 mod tree;
@@ -51,6 +52,7 @@ fn run(verb: Verb) -> Result<Answer, Failure> {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Globals(args) => globals::run(&args),
         Verb::Convert(args) => convert::run(&args),
+        Verb::Scan(args) => scan::run(&args),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "depickle", &mut text);

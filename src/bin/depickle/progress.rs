@@ -34,6 +34,40 @@ impl Progress {
     }
 }
 
+/// A bar over files, on standard error.
+pub(crate) struct Counter(ProgressBar);
+
+/// Fewer files show no bar.
+const MANY: usize = 64;
+
+impl Counter {
+    /// A bar for `total` files; hidden unless `wanted`, on a terminal, and worth it.
+    pub(crate) fn new(what: &'static str, total: usize, wanted: bool) -> Self {
+        if !wanted || total < MANY {
+            return Self(ProgressBar::hidden());
+        }
+        let total = Some(total as u64);
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
+        let style =
+            ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} files {per_sec} {eta}");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    pub(crate) fn advance(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();

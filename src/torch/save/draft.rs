@@ -123,8 +123,8 @@ impl<'run> Draft<'run> {
                     draft.redirects.insert(object.id(), other.id());
                 }
                 Ok(_) => draft.mention(checkpoint, object, object.id(), &swaps),
-                Err(fault) => {
-                    let refusal = Refusal { fault, at: object.offset() };
+                Err((fault, at)) => {
+                    let refusal = Refusal { fault, at: at.or(object.offset()) };
                     draft.mentions.insert(object.id(), Err(refusal));
                 }
             }

@@ -100,8 +100,13 @@ impl<'run> Draft<'run> {
     fn taken(&mut self, tensor: TensorRef<'run>, how: Take) -> Made {
         let view: &Tensor = tensor.tensor();
         let checkpoint = tensor.checkpoint();
-        if let Some(bytes) = view.inline() {
-            return self.tensor_of(view.dtype(), view.shape(), bytes.clone());
+        let device = if how.on_cpu { "cpu" } else { tensor.device() };
+        if view.inline().is_some() {
+            // What the pickle holds becomes a tensor like all others.
+            let storage = self.add(Data(Held::Elements(tensor)), device.into());
+            let grad = view.requires_grad() && !how.detach;
+            let spec = TensorSpec::new(view.dtype(), view.shape()).requires_grad(grad);
+            return self.view(storage, &spec);
         }
         let object = checkpoint.graph().object(view.node);
         let (class, state) = Tensor::dressed(object);
@@ -109,7 +114,6 @@ impl<'run> Draft<'run> {
         if !is_plain(view) || (dressed && !how.detach) {
             return self.adopt(checkpoint, object);
         }
-        let device = if how.on_cpu { "cpu" } else { tensor.device() };
         let grad = view.requires_grad() && !how.detach;
         let parameter = view.is_parameter() && !how.detach;
         let spec = TensorSpec::new(view.dtype(), view.shape()).requires_grad(grad && !parameter);
@@ -147,8 +151,8 @@ impl<'run> Draft<'run> {
             let copy = self.build.copy(object)?;
             copies.insert(object.id(), copy);
             // Both walks go the same way; only globals may be one in the copy and several here.
-            let copied = self.build.object(copy).reach().filter(is_made).map(Object::id);
-            let pairs: Vec<_> = object.reach().filter(is_made).zip(copied).collect();
+            let made = self.build.object(copy).reach().filter(is_made).map(Object::id);
+            let pairs: Vec<_> = object.reach().filter(is_made).zip(made).collect();
             for (from, to) in pairs {
                 match checkpoint.storages().stand_in(from) {
                     Ok(other) if other != from => {
@@ -156,8 +160,8 @@ impl<'run> Draft<'run> {
                         todo.push(other);
                     }
                     Ok(_) => self.mention(checkpoint, from, to, &swaps),
-                    Err(fault) => {
-                        let refusal = Refusal { fault, at: from.offset() };
+                    Err((fault, at)) => {
+                        let refusal = Refusal { fault, at: at.or(from.offset()) };
                         self.mentions.insert(to, Err(refusal));
                     }
                 }

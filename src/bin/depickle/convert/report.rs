@@ -100,14 +100,16 @@ impl Report<'_> {
         let (plan, chosen) = (self.plan, self.plan.chosen());
         let several = files.len() > 1;
         let index = plan.paths(self.path).pop().filter(|_| several);
+        let places = plan.places();
+        let mut picked = self.args.names.chosen(chosen.key.as_deref());
+        if let Some(fields) = picked.as_object_mut() {
+            let automatic = !chosen.asked && chosen.key.is_some();
+            fields.insert("automatic".to_owned(), json!(automatic));
+        }
         json!({
             "path": label(&self.args.file),
             "container": plan.checkpoint().container().name(),
-            "chosen": {
-                "key": chosen.key,
-                "automatic": !chosen.asked && chosen.key.is_some(),
-                "strip_prefix": self.args.names.strip_prefix,
-            },
+            "chosen": picked,
             "to": plan.format().name(),
             "dry_run": !written,
             "verified": written && self.args.verify,
@@ -119,10 +121,10 @@ impl Report<'_> {
             })).collect::<Vec<_>>(),
             "index": index.map(|path| label(&path)),
             "sidecar": self.args.sidecar.as_deref().map(label),
-            "tensors": plan.items().iter().enumerate().map(|(index, item)| {
+            "tensors": plan.items().iter().zip(places).map(|(item, place)| {
                 let mut json = item_json(item);
                 if several && let Some(json) = json.as_object_mut() {
-                    let file = files.get(plan.file_of(index)).map(|file| label(&file.path));
+                    let file = files.get(place).map(|file| label(&file.path));
                     json.insert("file".to_owned(), json!(file));
                 }
                 json

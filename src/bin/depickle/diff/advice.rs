@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use depickle::torch::{Error, ObjectKind};
+use depickle::torch::ObjectKind;
 use serde_json::{Value, json};
 
 use super::side::Side;
-use super::{Diff, Fact, Found};
+use super::{Fact, Found, Row};
 
 /// A change of names by which more keys match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,25 +84,21 @@ impl Advice {
 }
 
 /// What would make more keys match, if there are missing and unexpected ones.
-pub(super) fn advice(
-    args: &Diff,
-    left: &Side,
-    right: &Side,
-    found: &Found,
-) -> Result<Vec<Advice>, Error> {
-    let named = |is: Fact| -> HashSet<String> {
-        let rows = found.rows.iter().filter(|row| row.facts.contains(&is));
-        rows.map(|row| row.name.clone()).collect()
+pub(super) fn advice(left: &Side, found: &Found) -> Vec<Advice> {
+    let named = |facts: &[Fact]| -> HashSet<String> {
+        let has = |row: &&Row| row.facts.iter().any(|fact| facts.contains(fact));
+        found.rows.iter().filter(has).map(|row| row.name.clone()).collect()
     };
-    let (missing, unexpected) = (named(Fact::Missing), named(Fact::Unexpected));
+    let missing = named(&[Fact::Missing, Fact::Kept]);
+    let unexpected = named(&[Fact::Unexpected]);
     if missing.is_empty() || unexpected.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let best = Fitting::best(&missing, &unexpected);
     let of = found.keys[0];
     let matched = found.keys[2].saturating_add(best.matched);
     let flags = match (best.left.as_str(), best.right.as_str()) {
-        ("", "") => return Ok(Vec::new()),
+        ("", "") => return Vec::new(),
         ("", prefix) => format!("--strip-prefix {}", quoted(prefix)),
         // A model that wraps another, as DataParallel does.
         (prefix, _) if left.kind == ObjectKind::Module && best.matched == of => {
@@ -113,8 +109,7 @@ pub(super) fn advice(
         (prefix, _) if found.fits => format!("--rename {}", quoted(&format!("^={prefix}"))),
         (prefix, _) => format!("--strip-prefix {}", quoted(prefix)),
     };
-    let _ = (args, right);
-    Ok(vec![Advice { flags, matched, of }])
+    vec![Advice { flags, matched, of }]
 }
 
 /// As a shell takes it.

@@ -27,35 +27,32 @@ pub(super) fn compare(args: &Diff, left: &Side, right: &Side) -> Result<Found, F
 
     let mut rows = Rows::new(std::mem::take(&mut found.rows));
     for name in fit.missing() {
-        rows.of(name).facts.push(Fact::Missing);
+        rows.say(name, Some(Fact::Missing), || None);
     }
     for name in fit.kept() {
-        rows.of(name).facts.push(Fact::Kept);
+        rows.say(name, Some(Fact::Kept), || None);
     }
     for name in fit.unexpected() {
-        rows.of(name).facts.push(Fact::Unexpected);
+        rows.say(name, Some(Fact::Unexpected), || None);
     }
     for conflict in fit.conflicts() {
-        let row = rows.of(conflict.name());
-        row.facts.push(match conflict {
+        let fact = match conflict {
             Conflict::Shape { .. } => Fact::Shape,
             Conflict::Layout { .. } => Fact::Layout,
             Conflict::NotATensor { found, .. } => Fact::Other(format!("no tensor, but {found}")),
             // The list of tensors has said why.
             Conflict::Unreadable { .. } => Fact::Other("unreadable".to_owned()),
             other => Fact::Other(other.to_string()),
-        });
+        };
+        rows.say(conflict.name(), Some(fact), || None);
     }
-    // Old names that the model's classes know are read under their new ones.
     for matched in fit.matched() {
-        let row = rows.of(matched.name());
-        if row.right.is_none() {
+        let cast = matched.slot().dtype().is_some_and(|dtype| dtype != matched.tensor().dtype());
+        // Old names that the model's classes know are read under their new ones.
+        rows.say(matched.name(), cast.then_some(Fact::DType), || {
             let tensor = matched.tensor();
-            row.right = Some(Held::new(tensor.name(), None, Some(tensor.tensor().clone())));
-        }
-        if matched.slot().dtype().is_some_and(|dtype| dtype != matched.tensor().dtype()) {
-            row.facts.push(Fact::DType);
-        }
+            Some(Held::new(tensor.name(), None, Some(tensor.tensor().clone())))
+        });
     }
     found.rows = rows.rows;
     Ok(found)
@@ -73,14 +70,17 @@ impl Rows {
         Self { rows, places }
     }
 
-    fn of(&mut self, name: &str) -> &mut Row {
+    /// Says something of a key, or of what is there on the right where nothing is yet.
+    fn say(&mut self, name: &str, fact: Option<Fact>, right: impl FnOnce() -> Option<Held>) {
         let last = self.rows.len();
         let at = *self.places.entry(name.to_owned()).or_insert(last);
         if at == last {
             self.rows.push(Row { name: name.to_owned(), ..Row::default() });
         }
-        // There is one now.
-        let at = at.min(self.rows.len().saturating_sub(1));
-        &mut self.rows[at]
+        let Some(row) = self.rows.get_mut(at) else { return };
+        row.facts.extend(fact);
+        if row.right.is_none() {
+            row.right = right();
+        }
     }
 }

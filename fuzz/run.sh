@@ -24,7 +24,7 @@ one() {
     local target=$1
     mkdir -p "corpus/$target" "artifacts/$target"
     case $target in
-        zip | tar | checkpoint | modules | cli) dictionary=dictionaries/archive.dict ;;
+        zip | tar | checkpoint | modules | scan | convert | cli) dictionary=dictionaries/archive.dict ;;
         made_*) dictionary=/dev/null ;;
         *) dictionary=dictionaries/pickle.dict ;;
     esac

@@ -76,18 +76,43 @@ fn read_all(c: &mut Criterion) {
             sums.sum::<f32>()
         });
     });
-    let path = TRANSPOSED.file();
-    group.throughput(Throughput::Bytes(TRANSPOSED.bytes() as u64));
-    group.bench_function("mapped/transposed", |b| {
-        b.iter(|| {
-            let checkpoint = Checkpoint::open_mapped(&path).unwrap();
-            for entry in checkpoint.tensors().unwrap() {
-                black_box(entry.on(&checkpoint).unwrap().to_vec::<f32>().unwrap());
-            }
-        });
-    });
     group.finish();
 }
 
-criterion_group!(benches, open_and_list, read_all);
+/// Elements that do not lie in the order they are wanted in, and parts of tensors.
+fn read_strided(c: &mut Criterion) {
+    let mut group = c.benchmark_group("read_strided");
+    group.sample_size(20);
+    let path = TRANSPOSED.file();
+    group.throughput(Throughput::Bytes(TRANSPOSED.bytes() as u64));
+    let whole = |checkpoint: &Checkpoint| {
+        for entry in checkpoint.tensors().unwrap() {
+            black_box(entry.on(checkpoint).unwrap().to_vec::<f32>().unwrap());
+        }
+    };
+    group.bench_function("mapped/transposed_16", |b| {
+        b.iter(|| whole(&Checkpoint::open_mapped(&path).unwrap()));
+    });
+    group.bench_function("positioned/transposed_16", |b| {
+        b.iter(|| whole(&Checkpoint::open(&path).unwrap()));
+    });
+    // A 16th of the rows, or of the columns, of each tensor.
+    for (name, axis) in [("rows", 0), ("columns", 1)] {
+        group.throughput(Throughput::Bytes(LARGE.bytes() as u64 / 16));
+        let path = LARGE.file();
+        group.bench_function(format!("positioned/{name}_of_256MiB_64"), |b| {
+            b.iter(|| {
+                let checkpoint = Checkpoint::open(&path).unwrap();
+                for entry in checkpoint.tensors().unwrap() {
+                    let tensor = entry.on(&checkpoint).unwrap();
+                    let part = tensor.slice(axis, 64..128).unwrap();
+                    black_box(tensor.part(&part).to_vec::<f32>().unwrap());
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, open_and_list, read_all, read_strided);
 criterion_main!(benches);

@@ -23,13 +23,13 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 one() {
     local target=$1
     mkdir -p "corpus/$target" "artifacts/$target"
+    local dictionary=dictionaries/pickle.dict
     case $target in
-        zip | tar | checkpoint | modules | cli) dictionary=dictionaries/archive.dict ;;
-        made_*) dictionary=/dev/null ;;
-        *) dictionary=dictionaries/pickle.dict ;;
+        zip | tar | checkpoint | modules | scan | convert | cli) dictionary=dictionaries/archive.dict ;;
+        made_*) dictionary= ;; # choices, of which no word means anything
     esac
     "target/$triple/release/$target" "corpus/$target" "seeds/$target" \
-        -dict=$dictionary -artifact_prefix="artifacts/$target/" -max_len=65536 -timeout=60 \
+        ${dictionary:+-dict=$dictionary} -artifact_prefix="artifacts/$target/" -max_len=65536 -timeout=60 \
         -max_total_time="$seconds" -rss_limit_mb=3072 -print_final_stats=1 \
         > "$logs/$target" 2>&1
     echo $? > "$logs/$target.code"

@@ -32,6 +32,9 @@ const COMMANDS: &[&str] = &[
     "dis FILE --asm",
     "verify FILE --json",
     "verify FILE --policy weights-only",
+    "scan FILE --json",
+    "scan FILE --sarif",
+    "scan FILE",
     "doctor FILE --json",
     "doctor FILE",
     "globals FILE --json",
@@ -52,7 +55,7 @@ pub fn every(commands: &[&str], bytes: &[u8]) {
     for command in commands {
         let words = std::iter::once("depickle")
             .chain(command.split(' '))
-            .chain(["--max-memory", "64MiB"].into_iter().filter(|_| !command.starts_with("dis")))
+            .chain(["--max-memory", "64M"])
             .map(|word| if word == "FILE" { &path } else { word });
         let args = Args::try_parse_from(words).expect("the command line is right");
         let (answer, printed) = caught(|| run(args.verb));
@@ -70,7 +73,7 @@ fn look_at(command: &str, answer: Result<Answer, Failure>, printed: &[u8]) {
     let text = std::str::from_utf8(printed);
     if command.contains("--jsonl") {
         text.expect("UTF-8").lines().for_each(|line| depickle_fuzz::one_value(line.as_bytes()));
-    } else if command.contains("--json") && whole {
+    } else if whole && (command.contains("--json") || command.contains("--sarif")) {
         depickle_fuzz::one_value(printed);
     }
 }

@@ -5,6 +5,7 @@
 
 mod archives;
 mod checkpoints;
+mod converts;
 mod cpython;
 pub mod generate;
 mod json;
@@ -12,6 +13,7 @@ mod made;
 mod modules;
 mod numpy;
 mod pickles;
+mod scans;
 mod views;
 
 use bytes::Bytes;
@@ -20,12 +22,14 @@ use depickle::{Budget, FileOffset, Limits, Source};
 
 pub use archives::{legacy, tar, zip};
 pub use checkpoints::checkpoint;
+pub use converts::convert;
 pub use cpython::cpython;
 pub use json::{json, one_value};
 pub use made::{made_file, made_pickle};
 pub use modules::modules;
 pub use numpy::numpy;
 pub use pickles::{assembly, decode, encode, machine};
+pub use scans::scan;
 pub use views::views;
 
 /// A property of any bytes: it panics where it does not hold.
@@ -57,6 +61,8 @@ pub const TARGETS: &[(&str, Input, Property)] = &[
     ("legacy", Input::Pickle, legacy),
     ("checkpoint", Input::File, checkpoint),
     ("modules", Input::File, modules),
+    ("scan", Input::File, scan),
+    ("convert", Input::File, convert),
     ("made_pickle", Input::Choices, made_pickle),
     ("made_file", Input::Choices, made_file),
 ];

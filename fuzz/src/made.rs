@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::checkpoints::every_tensor;
 use crate::generate::{file, program};
-use crate::{assembly, cpython, decode, encode, json, machine, modules, numpy, tar, views, zip};
+use crate::{assembly, convert, cpython, decode, encode, json, machine, modules, numpy, scan, tar, views, zip};
 
 /// A pickle that mostly keeps the rules has every property of pickles.
 pub fn made_pickle(choices: &[u8]) {
@@ -12,6 +12,7 @@ pub fn made_pickle(choices: &[u8]) {
     for property in [decode, machine, assembly, encode, views, numpy, json, cpython] {
         property(&pickle);
     }
+    scan(&pickle);
 }
 
 /// A checkpoint in one of the layouts, odd in one way or another, has every property of files.
@@ -20,5 +21,7 @@ pub fn made_file(choices: &[u8]) {
     zip(&file);
     tar(&file);
     modules(&file);
+    scan(&file);
+    convert(&file);
     every_tensor(&Bytes::from(file));
 }

@@ -2,10 +2,13 @@
 //!
 //!     cargo run --release -- [--python PATH] [--rounds N] FILE…
 //!
+//! `benches/run.sh` makes the files and does that.
+//!
 //! `.pth` files are opened, listed and read; `.pkl` files are loaded and dumped (`pickles.py make
 //! FOLDER` makes those that the README speaks of). Each measurement is a process of its own, so
 //! that its peak memory is its own; within it the work is done once to warm up and then timed.
-//! Prints medians, and ratios to depickle.
+//! Prints medians, and ratios to depickle: a table of Markdown for each kind of file, with date,
+//! versions and machine.
 
 mod checkpoints;
 mod pickles;
@@ -140,15 +143,42 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => files.push(argument),
         }
     }
-    println!("| file | work | reader | ms (median of {rounds}) | × depickle | peak MiB |");
-    println!("|---|---|---|---:|---:|---:|");
-    for file in &files {
-        let Contest { readers, works, .. } = contest(Path::new(file));
-        for &work in works {
-            compare(python.as_deref(), readers, work, file, rounds);
+    for (name, what) in [("date", "date -u '+%Y-%m-%d %H:%M UTC'"), ("machine", MACHINE)] {
+        let said = Command::new("sh").args(["-c", what]).output()?;
+        println!("{name}: {}", String::from_utf8_lossy(&said.stdout).trim());
+    }
+    println!("versions: {}\n", versions().join(", "));
+    let kinds: [fn(&String) -> bool; 2] =
+        [|file| !file.ends_with(".pkl"), |file| file.ends_with(".pkl")];
+    for kind in kinds {
+        let files: Vec<&String> = files.iter().filter(|&file| kind(file)).collect();
+        let Some(first) = files.first() else { continue };
+        let Contest { readers, works, .. } = contest(Path::new(first));
+        let names: Vec<&str> = readers.iter().map(|reader| reader.name).collect();
+        println!("Times are {}'s; the others' are multiples of them, then of its peak memory.\n", names[0]);
+        println!("| file | work | {} |", names.join(" | "));
+        println!("|---|---|{}", "---:|".repeat(names.len()));
+        for file in files {
+            for &work in works {
+                compare(python.as_deref(), readers, work, file, rounds);
+            }
         }
+        println!();
     }
     Ok(())
+}
+
+const MACHINE: &str = "echo $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)";
+
+/// Versions of the peers, as this crate's lock file has them.
+fn versions() -> Vec<String> {
+    let lock = include_str!("../Cargo.lock");
+    let peers = ["burn-store", "candle-core", "depickle", "pt-loader", "pytorch-reader", "repugnant-pickle", "safetensors", "serde-pickle"];
+    let version = |peer: &str| {
+        let after = lock.split(&format!("name = \"{peer}\"\nversion = \"")).nth(1)?;
+        Some(format!("{peer} {}", after.split('"').next()?))
+    };
+    peers.into_iter().filter_map(version).collect()
 }
 
 /// All readers in turn, round after round, and their rows of the table.
@@ -167,11 +197,20 @@ fn compare(python: Option<&str>, readers: &[Reader], work: Work, file: &str, rou
             }
         }
     }
-    let ours = found.get_mut(readers[0].name).map_or(f64::NAN, |(times, _)| median(times));
-    for Reader { name, .. } in readers {
-        let Some((times, peaks)) = found.get_mut(name) else { continue };
-        let (time, peak) = (median(times), median(peaks) / 1024.0);
-        let file = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
-        println!("| {file} | {} | {name} | {time:.3} | {:.2} | {peak:.0} |", work.verb(), time / ours);
-    }
+    let Some((ours, our_peak)) =
+        found.get_mut(readers[0].name).map(|(times, peaks)| (median(times), median(peaks)))
+    else {
+        return;
+    };
+    let cells = readers.iter().enumerate().map(|(index, Reader { name, .. })| {
+        let Some((times, peaks)) = found.get_mut(name) else { return String::new() };
+        let (time, peak) = (median(times), median(peaks));
+        match index {
+            0 => format!("{time:.2} ms, {:.0} MiB", peak / 1024.0),
+            _ => format!("{:.2}×, {:.1}×", time / ours, peak / our_peak),
+        }
+    });
+    let cells: Vec<String> = cells.collect();
+    let file = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
+    println!("| {file} | {} | {} |", work.verb(), cells.join(" | "));
 }

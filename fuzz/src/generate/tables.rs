@@ -14,11 +14,12 @@ pub static GLOBALS: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(
         let names = if row.names == "*" { "Some" } else { row.names };
         all.extend(names.split(' ').map(|name| (row.module, name)));
     }
-    for (_, module, names) in forbidden::NAMES {
-        all.extend(names.split(' ').map(|name| (*module, name)));
-    }
-    for (_, modules) in forbidden::MODULES {
-        all.extend(modules.split(' ').map(|module| (module, "f")));
+    for row in forbidden::ROWS {
+        let whole = row.names == forbidden::ALL || row.names == forbidden::OWN;
+        let names = if whole { "f" } else { row.names };
+        for module in row.modules.split(' ') {
+            all.extend(names.split(' ').map(|name| (module, name)));
+        }
     }
     all.extend([("__main__", "Net"), ("m", "C"), ("m", "f"), ("a.b", "C.D")]);
     all.into_iter().collect()

@@ -1,0 +1,40 @@
+//! State dicts in other formats.
+
+use bytes::Bytes;
+use depickle::base::Existing;
+use depickle::convert::{Convert, Format};
+use depickle::torch::Checkpoint;
+
+use crate::checkpoints::options;
+
+/// What is written reads back as the same tensors, and opens.
+pub fn convert(bytes: &[u8]) {
+    let Ok(checkpoint) = options().read(Bytes::copy_from_slice(bytes)) else { return };
+    // In memory, where there is such a place.
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = if memory.exists() { memory.to_owned() } else { std::env::temp_dir() };
+    for format in [Format::Safetensors, Format::Pth, Format::Npz] {
+        let path = folder.join(format!("depickle-fuzz-{}.{}", std::process::id(), format.name()));
+        written(&checkpoint, format, &path);
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
+fn written(checkpoint: &Checkpoint, format: Format, path: &std::path::Path) {
+    let Ok(plan) = Convert::to(format).plan(checkpoint) else { return };
+    if plan.nbytes() > 1 << 22 || plan.files() != 1 {
+        return;
+    }
+    let Ok(written) = plan.write(path, Existing::Replace, &|_| {}) else { return };
+    written.verify(&|_| {}).expect("what was written is what was meant");
+    written.commit().expect("a writable folder");
+    if matches!(format, Format::Npz) {
+        return;
+    }
+    let again = Checkpoint::open(path).expect("we wrote it");
+    for item in plan.items() {
+        let tensor = again.tensor(item.name()).expect("it was written");
+        assert_eq!((tensor.shape(), tensor.dtype()), (item.shape(), item.dtype()));
+        assert_eq!(tensor.to_bytes().expect("it is there").len() as u64, item.nbytes());
+    }
+}

@@ -70,10 +70,9 @@ fn files_of_todays_pytorch_are_saved_byte_for_byte() {
     let mut same = 0;
     for (path, checkpoint) in fixtures() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let legacy = name.starts_with("legacy") || name.ends_with("_legacy");
-        let repacked = path.starts_with(fixture("containers"));
-        let protocol_2 = !name.starts_with("zip_p") || name == "zip_p2";
-        if legacy || repacked || !protocol_2 {
+        let by_pytorch = !path.starts_with(fixture("containers"));
+        let zip = checkpoint.container() == Container::Zip && !checkpoint.is_big_endian();
+        if !(by_pytorch && zip && checkpoint.graph().protocol() <= 2) {
             continue;
         }
         let ours = resaved(&checkpoint, Form::Zip, &name).unwrap();

@@ -55,11 +55,13 @@ impl<'run> Draft<'run> {
     /// Leads every reference to what stands in its place.
     fn settle(&mut self, root: NodeId, form: Form) -> Result<NodeId, Error> {
         let mut redirects = std::mem::take(&mut self.redirects);
-        if form == Form::Zip {
-            for object in self.build.graph().objects() {
-                if let Some(class) = class_of_module(object) {
-                    redirects.entry(object.id()).or_insert(class.id());
-                }
+        for object in self.build.graph().objects() {
+            let class = match form {
+                Form::Zip => class_of_tar(object).or_else(|| class_of_module(object)),
+                Form::Legacy => class_of_tar(object),
+            };
+            if let Some(class) = class {
+                redirects.entry(object.id()).or_insert(class.id());
             }
         }
         if redirects.is_empty() {
@@ -132,7 +134,7 @@ impl<'run> Draft<'run> {
             let number = *numbers.entry(storage).or_insert(numbered.len());
             if number == numbered.len() {
                 numbered.push(Numbered { storage, dtype });
-                keys.push(self.key(items.map(|items| items[2]), number)?);
+                keys.push(self.key(items.map(|(items, _)| items[2]), number)?);
             }
             let first = numbered.get(number).and_then(|numbered| numbered.dtype);
             if first != dtype && nbytes > 0 {
@@ -161,10 +163,16 @@ impl<'run> Draft<'run> {
         Ok(numbered)
     }
 
-    /// The items of a storage's persistent id, if they are as PyTorch gives them today.
-    fn items_of(&self, object: NodeId) -> Option<[NodeId; 5]> {
+    /// The first five items of a storage's persistent id, and whether there are no others, as
+    /// there are in the older layout.
+    fn items_of(&self, object: NodeId) -> Option<([NodeId; 5], bool)> {
         let Value::Persistent(id) = self.build.object(object).value() else { return None };
-        Some(id.as_tuple()?.array::<5>()?.map(Object::id))
+        let items = id.as_tuple()?;
+        if let Some(five) = items.array::<5>() {
+            return Some((five.map(Object::id), true));
+        }
+        let [head, class, key, device, numel, _] = items.array()?;
+        Some(([head, class, key, device, numel].map(Object::id), false))
     }
 
     /// The text of a storage's number: the one that is there, if it is that.
@@ -179,11 +187,13 @@ impl<'run> Draft<'run> {
     /// A persistent object that says what it must; none if the old one does already.
     fn renamed(
         &mut self,
-        old: Option<[NodeId; 5]>,
+        old: Option<([NodeId; 5], bool)>,
         parts: &Parts<'_>,
         words: &mut Words,
     ) -> Result<Option<NodeId>, Error> {
         let object = |id: NodeId| self.build.object(id);
+        let five = old.is_some_and(|(_, five)| five);
+        let old = old.map(|(items, _)| items);
         let [head, class, key, device, numel] = old.map_or([None; 5], |old| old.map(Some));
         let head = head.filter(|head| is_text(object(*head), "storage"));
         let device = device.filter(|device| is_text(object(*device), parts.device));
@@ -208,7 +218,7 @@ impl<'run> Draft<'run> {
             key == Some(parts.key),
             device == Some(place),
             numel == Some(wanted),
-            !parts.view,
+            !parts.view && five,
         ];
         if same.iter().all(|same| *same) {
             return Ok(None);
@@ -260,6 +270,12 @@ fn class_of_module(object: Object<'_>) -> Option<Object<'_>> {
     let Value::Persistent(id) = object.value() else { return None };
     let [head, class, _, _] = id.as_tuple().and_then(Items::array)?;
     (head.as_str()? == "module").then_some(class)
+}
+
+/// The class that a persistent id of the layout before 0.1.10 stands for: `(class, …)`.
+fn class_of_tar(object: Object<'_>) -> Option<Object<'_>> {
+    let Value::Persistent(id) = object.value() else { return None };
+    id.as_tuple()?.get(0).filter(|class| class.as_global().is_some())
 }
 
 /// Whether PyTorch looks into the data of an object's parts when it makes it.

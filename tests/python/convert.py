@@ -135,7 +135,7 @@ class Checks:
         out = self.folder / "shards" / "model.safetensors"
         shutil.rmtree(out.parent, ignore_errors=True)
         out.parent.mkdir()
-        if not all(tensor.layout == torch.strided and not tensor.is_quantized and tensor.dtype in SAFE
+        if not all(tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta and tensor.dtype in SAFE
                    for tensor in state.values()):
             return "skip"
         code, told = self.run(path, out, "--key", key, "--shared", "copy", "--max-shard-size", "256")

@@ -1,9 +1,11 @@
 //! The globals that a file names, and the Python that tells PyTorch to trust them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::path::Path;
 
 use super::python::{is_dotted, quoted, spelled};
-use crate::base::{Budget, FileOffset, Limits, Source};
+use crate::base::{Budget, FileOffset, FileSource, Limits, Source};
 use crate::pickle::{
     self, Global, Graph, Make, Object, Policy, Position, Positions, Recipe, Value,
 };
@@ -246,6 +248,20 @@ pub fn of(source: &dyn Source, limits: &Limits) -> Result<Globals, Error> {
     for used in &mut found.all {
         used.verdict = judge(used);
     }
+    Ok(found)
+}
+
+/// As [`of`], of the file at a path, which errors name.
+///
+/// # Errors
+/// As [`of`], and what the system says.
+pub fn of_file(path: impl AsRef<Path>, limits: &Limits) -> Result<Globals, Error> {
+    let path = path.as_ref();
+    let file = File::open(path).and_then(FileSource::new);
+    let found = file.map_err(Error::from).and_then(|file| of(&file, limits));
+    let mut found = found.map_err(|why| why.in_file(path))?;
+    let broken = std::mem::take(&mut found.broken);
+    found.broken = broken.into_iter().map(|why| why.in_file(path)).collect();
     Ok(found)
 }
 

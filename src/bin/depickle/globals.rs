@@ -7,7 +7,7 @@ use depickle::Limits;
 use depickle::doctor::globals::{self, Globals, Used};
 use depickle::doctor::obstacle;
 use depickle::pickle::Policy;
-use depickle::torch::{Error, Options};
+use depickle::torch::Options;
 use serde_json::{Map, Value, json};
 
 use crate::input::{self, label};
@@ -47,10 +47,13 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Failure> {
     }
     let mut enough = true;
     let answer = output::each_file(&args.files, form, |file| {
-        let name = |why: Error| if file == Path::new("-") { why } else { why.in_file(file) };
-        let source = input::source(file, &limits).map_err(|why| name(why.into()))?;
-        let found = globals::of(&*source, &limits).map_err(name)?;
-        let errors = found.broken.iter().map(|why| format!("{}: {why}", label(file))).collect();
+        let found = if file == Path::new("-") {
+            let bytes = bytes::Bytes::from(input::spool(limits.memory)?);
+            globals::of(&bytes, &limits)?
+        } else {
+            globals::of_file(file, &limits)?
+        };
+        let errors = found.broken.iter().map(ToString::to_string).collect();
         let part = match form {
             _ if args.python => {
                 enough &= explain(file, &found, &limits);

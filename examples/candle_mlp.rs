@@ -4,6 +4,7 @@
 //! ```console
 //! $ cargo run --features candle --example candle_mlp
 //! ```
+#![allow(clippy::arithmetic_side_effects, reason = "tensors are scaled, not numbers that wrap")]
 
 use std::path::Path;
 

@@ -3,11 +3,13 @@
 //! ```console
 //! $ cargo run --features ndarray --example ndarray_mlp
 //! ```
+#![allow(clippy::arithmetic_side_effects, reason = "arrays are added, not numbers that wrap")]
 
 use std::error::Error;
 use std::path::Path;
 
 use depickle::adapters::ndarray::{array, cow};
+use depickle::pickle::{Object, Value};
 use depickle::torch::Checkpoint;
 use ndarray::{Array1, Array2, Ix1, Ix2};
 
@@ -30,8 +32,8 @@ impl Mlp {
         };
         // What is no tensor is among the attributes of the pickled modules.
         let scale = file.module_in(file.at("body.2.1")?)?;
-        let factor = scale.attribute("factor").map(|factor| factor.value());
-        let Some(depickle::pickle::Value::Float(factor)) = factor else {
+        let factor = scale.attribute("factor").map(Object::value);
+        let Some(Value::Float(factor)) = factor else {
             return Err("the scale has no factor".into());
         };
         #[expect(clippy::cast_possible_truncation, reason = "weights are float32 too")]

@@ -21,6 +21,7 @@
 //! | [`convert`] | a checkpoint | other formats: safetensors and its shards, `.npz` |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //! | [`scan`] | a file | a verdict: what it would have done, and why |
+//! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray` |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -28,7 +29,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-#[cfg(any(feature = "safetensors", feature = "ndarray", feature = "candle"))]
+#[cfg(any(feature = "safetensors", feature = "ndarray"))]
 pub mod adapters;
 pub mod base;
 #[cfg(feature = "container")]

@@ -23,7 +23,7 @@ use crate::torch::{Element, Error, Fault, TensorRef};
 /// not aligned for `T`, their bytes are in another order than this machine's, or conjugated or
 /// negated only when read; they are none of `T`'s, or in no row.
 #[must_use]
-pub fn view<'file, T: Element>(tensor: TensorRef<'file>) -> Option<ArrayViewD<'file, T>> {
+pub fn view<T: Element>(tensor: TensorRef<'_>) -> Option<ArrayViewD<'_, T>> {
     let elements = tensor.touched::<T>()?;
     let size = |&size: &u64| usize::try_from(size).ok();
     let shape: Vec<usize> = tensor.shape().iter().map(size).collect::<Option<_>>()?;
@@ -66,9 +66,7 @@ pub fn array<T: Element>(tensor: TensorRef<'_>) -> Result<ArrayD<T>, Error> {
 ///
 /// # Errors
 /// As [`array`].
-pub fn cow<'file, T: Element>(
-    tensor: TensorRef<'file>,
-) -> Result<CowArray<'file, T, IxDyn>, Error> {
+pub fn cow<T: Element>(tensor: TensorRef<'_>) -> Result<CowArray<'_, T, IxDyn>, Error> {
     match view(tensor) {
         Some(view) => Ok(view.into()),
         None => Ok(array(tensor)?.into()),

@@ -22,6 +22,7 @@
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //! | [`scan`] | a file | a verdict: what it would have done, and why |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray` |
+//! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says
@@ -29,7 +30,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-#[cfg(any(feature = "safetensors", feature = "ndarray"))]
+#[cfg(any(feature = "safetensors", feature = "ndarray", feature = "candle"))]
 pub mod adapters;
 pub mod base;
 #[cfg(feature = "container")]

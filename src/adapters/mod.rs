@@ -19,7 +19,17 @@
     not(feature = "ndarray"),
     doc = "| `ndarray` | arrays, lent with their strides or owned |"
 )]
+#![cfg_attr(
+    feature = "candle",
+    doc = "| `candle` | [`candle::tensor`], [`candle::Weights`]: tensors, and the backend of a `VarBuilder` |"
+)]
+#![cfg_attr(
+    not(feature = "candle"),
+    doc = "| `candle` | tensors, and the backend of a `VarBuilder` |"
+)]
 
+#[cfg(feature = "candle")]
+pub mod candle;
 #[cfg(feature = "ndarray")]
 pub mod ndarray;
 #[cfg(feature = "safetensors")]

@@ -55,7 +55,8 @@ impl Checkpoint {
             },
             Layout::Stitched { tensors, .. } => {
                 let mut found = Verification::default();
-                let problems = tensors.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
+                let problems =
+                    tensors.get(key).map(|tensor| tensor.verify(&mut found)).transpose()?;
                 let errors = problems.unwrap_or_default().into_iter().filter_map(|it| match it {
                     Problem::Error(why) => Some(why),
                     Problem::Finding(_) => None,

@@ -44,7 +44,8 @@ fn elements(
     match left.layout() {
         Layout::Meta => return Ok(()),
         Layout::Strided | Layout::Quantized => {
-            let found = left.compare(right, args.tolerance(), |bytes| progress.advance(bytes as u64))?;
+            let found =
+                left.compare(right, args.tolerance(), |bytes| progress.advance(bytes as u64))?;
             if found != unchanged(found.elements) {
                 facts.push(Fact::Values(part.to_owned(), found));
             }

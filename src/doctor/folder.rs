@@ -161,14 +161,14 @@ fn shards(
         let text = source.fetch(0, source.len())?;
         let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
         let map = json.get("weight_map").and_then(serde_json::Value::as_object);
-        let named = map.into_iter().flat_map(|map| map.values());
-        let named: BTreeSet<&str> = named.filter_map(serde_json::Value::as_str).collect();
+        let listed = map.into_iter().flat_map(|map| map.values());
+        let listed: BTreeSet<&str> = listed.filter_map(serde_json::Value::as_str).collect();
         let missing: Vec<&str> =
-            named.iter().copied().filter(|name| !names.contains(*name)).collect();
+            listed.iter().copied().filter(|name| !names.contains(*name)).collect();
         if !missing.is_empty() {
             let message = format!(
                 "{index} names {}, of which {} missing: {}",
-                counted(named.len() as u64, "file", "files"),
+                counted(listed.len() as u64, "file", "files"),
                 counted(missing.len() as u64, "is", "are"),
                 few(missing.iter().copied())
             );

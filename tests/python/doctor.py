@@ -14,10 +14,10 @@ PyTorch 2.15, CPython 3.11.
 import argparse
 import collections
 import functools
-import io
 import json
+import os
 import pathlib
-import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,8 +31,6 @@ PRELUDE = """
 import sys, types, warnings
 warnings.simplefilter("ignore")
 import torch, torch.nn as nn
-class _Any(type(sys)):
-    pass
 class MLP(nn.Module): pass
 class Scale(nn.Module): pass
 class Tied(nn.Module): pass
@@ -51,10 +49,27 @@ def doctor(depickle, *paths):
 
 
 def run(lines, cwd):
-    """Whether Python carries the lines out and ends with an `obj`; what it said if not."""
-    code = PRELUDE + "\n" + "\n".join(lines) + "\nassert obj is not None\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd)
-    return done.returncode == 0, done.stderr.strip().splitlines()[-1:]
+    """Whether Python carries the lines out and ends with an `obj`; what it said if not. In a
+    process of its own, forked, so that PyTorch is imported once."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(receive)
+        said = b""
+        signal.alarm(120)
+        try:
+            os.chdir(cwd)
+            code = PRELUDE + "\n" + "\n".join(lines) + "\nassert obj is not None\n"
+            exec(compile(code, "lines", "exec"), sys.modules["__main__"].__dict__)
+        except BaseException as why:  # noqa: BLE001
+            said = f"{type(why).__name__}: {str(why)[:300]}".encode()
+        os.write(send, said or b"ok")
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    os.waitpid(child, 0)
+    return said == "ok", said
 
 
 def fixtures():
@@ -214,6 +229,8 @@ def salvaged(depickle, failures):
 
 
 def main():
+    import torch  # noqa: F401 - once, for all that is forked
+
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--depickle", required=True)
     depickle = str(pathlib.Path(arguments.parse_args().depickle).resolve())

@@ -21,8 +21,6 @@
 //! | [`convert`] | a checkpoint | other formats: safetensors and its shards, `.npz` |
 //! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //! | [`scan`] | a file | a verdict: what it would have done, and why |
-//! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray` |
-//! | `adapters` | a tensor | that of another crate: features `safetensors`, `ndarray`, `candle` |
 //!
 //! No input panics, overflows the stack, or takes memory out of proportion to its size: lengths
 //! and counts meet [`Limits`] first, and nothing recurses on a file's shape. Every error says

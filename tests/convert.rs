@@ -483,8 +483,8 @@ fn damaged_data_are_found_by_their_checksum() {
     let folder = Folder::new();
     let file = folder.copy("convert/layers.pth");
     let mut bytes = fs::read(&file).unwrap();
-    let needle = Checkpoint::open(&file).unwrap().tensor("layer.2.weight").unwrap().to_bytes();
-    let needle = needle.unwrap().into_owned();
+    let checkpoint = Checkpoint::open(&file).unwrap();
+    let needle = checkpoint.tensor("layer.2.weight").unwrap().to_bytes().unwrap().into_owned();
     let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
     bytes[at + 100] ^= 1;
     fs::write(&file, bytes).unwrap();

@@ -346,12 +346,6 @@ impl<'file> TensorRef<'file> {
         self.settle(out)
     }
 
-    /// Byte of its storage behind its last element.
-    fn end(self) -> u64 {
-        let (start, len) = self.tensor.extent();
-        start.saturating_add(len)
-    }
-
     /// Byte of its storage where its first element begins.
     fn start(self) -> u64 {
         self.tensor.extent().0

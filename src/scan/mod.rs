@@ -8,7 +8,7 @@
 //! ```
 //! use depickle::scan::{Scanner, Verdict};
 //!
-//! let report = Scanner::new().scan_bytes(b"cos\nsystem\n(S'id'\ntR.");
+//! let report = Scanner::new().scan_bytes(&b"cos\nsystem\n(S'id'\ntR."[..]);
 //! assert_eq!(report.verdict, Verdict::Dangerous);
 //! let finding = &report.findings[0];
 //! assert_eq!(finding.rule.id, "forbidden-call");

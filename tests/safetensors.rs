@@ -75,7 +75,8 @@ fn tensors_come_in_the_order_of_their_data() {
         "e":{"data_offsets":[3,3],"shape":[0,9223372036854775807],"dtype":"F32"},
         "__metadata__":null}   "#;
     let found = Checkpoint::from_bytes(file(header, 3)).unwrap();
-    let names: Vec<&str> = found.tensors().unwrap().iter().map(|entry| entry.name()).collect();
+    let names: Vec<&str> =
+        found.tensors().unwrap().iter().map(depickle::torch::Entry::name).collect();
     assert_eq!(names, ["a", "b", "e"]);
     assert_eq!(found.tensor("b").unwrap().to_vec::<u8>().unwrap(), [1, 2]);
     assert_eq!(found.tensor("e").unwrap().numel(), 0);

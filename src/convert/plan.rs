@@ -41,6 +41,7 @@ impl Format {
 
 /// How to turn a checkpoint into another format.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "decisions of the user, each yes or no")]
 pub struct Convert {
     pub(crate) format: Format,
     key: Option<String>,

@@ -56,7 +56,7 @@ impl Run<'_> {
 
     /// An archive behind other bytes, which some readers find. False if there is none.
     pub(super) fn zip_behind(&mut self, source: &dyn Source, spot: &Spot) -> bool {
-        let mut open = |at: u64| {
+        let open = |at: u64| {
             let part = Part::new(source, at, source.len().saturating_sub(at));
             let opened = Zip::open(&part, &mut Budget::new(self.scanner.limits.clone()));
             (part, opened)

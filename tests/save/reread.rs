@@ -46,7 +46,8 @@ fn tensors(checkpoint: &Checkpoint) -> HashMap<String, (String, Option<Vec<u8>>)
                 let parts: Vec<_> = (checkpoint.parts(&tensor).iter())
                     .map(|part| {
                         let view = part.tensor.as_ref().unwrap();
-                        let bytes = tensor.part(view).to_bytes().ok().map(|it| it.into_owned());
+                        let bytes =
+                            tensor.part(view).to_bytes().ok().map(std::borrow::Cow::into_owned);
                         (part.name.clone(), view.dtype(), view.shape().to_vec(), bytes)
                     })
                     .collect();
@@ -158,7 +159,7 @@ fn sharing_is_kept() {
         let storages = |checkpoint: &Checkpoint| -> Vec<usize> {
             let list = checkpoint.tensors().unwrap();
             let ids = list.iter().filter_map(|entry| entry.tensor().ok()?.storage());
-            ids.map(|id| id.index()).collect()
+            ids.map(depickle::torch::StorageId::index).collect()
         };
         assert_eq!(storages(&before), storages(&after), "{name}");
     }

@@ -1,6 +1,7 @@
 //! `convert`: what is written is what was read, as the official converters write it, or nothing.
 #![cfg(feature = "cli")]
 #![allow(
+    clippy::case_sensitive_file_extension_comparisons,
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,

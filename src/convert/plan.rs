@@ -274,6 +274,7 @@ impl Plan<'_> {
     }
 
     /// Leaves out all tensors but those whose name in the checkpoint is kept; of a plan of one file.
+    #[cfg(feature = "doctor")]
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.items.retain(|item| keep(&item.from));
         self.files = vec![(0..self.items.len()).collect()];

@@ -3,7 +3,7 @@
 //! The machine that loads reads here too, and the same whitelist judges. **Clean** means: read to
 //! the end, every global whitelisted in the position it stands in, the container sound. What was
 //! not read is never clean. Nothing of a file runs, nothing is written, and no input panics or
-//! takes memory out of proportion to its size ([`Limits`](crate::Limits)).
+//! takes memory out of proportion to its size (see [limits](crate::Limits)).
 //!
 //! ```
 //! use depickle::scan::{Scanner, Verdict};

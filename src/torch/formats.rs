@@ -4,6 +4,7 @@ use crate::base::Source;
 
 /// A format that is no checkpoint of PyTorch.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "doctor"), expect(dead_code, reason = "only doctor tells all"))]
 pub(crate) struct Format {
     /// A short name that does not change.
     pub id: &'static str,

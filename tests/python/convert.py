@@ -284,7 +284,7 @@ def main():
     casts(checks)
     shutil.rmtree(folder)
     print(f"{checks.passed} passed, {checks.failed} failed")
-    sys.exit(checks.failed > 0)
+    sys.exit(checks.failed > 0 or not checks.passed)
 
 
 if __name__ == "__main__":

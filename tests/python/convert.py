@@ -34,7 +34,8 @@ ARRAYS = {torch.float64, torch.float32, torch.float16, torch.int64, torch.int32,
 
 def bits(tensor):
     """The bytes of a tensor in row-major order, with the conjugation or negation carried out."""
-    tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
+    # `contiguous` leaves the stride of a dimension of one element as it is, and `view` minds it.
+    tensor = tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 

@@ -224,7 +224,7 @@ def casts(checks):
     state = {"f64": torch.randn(1000, dtype=torch.float64) * 1e5, "f32": torch.randn(1000) * 1e5,
              "f16": torch.randn(1000).half(), "bf16": torch.randn(1000).bfloat16(), "i": torch.arange(5),
              "strided": torch.randn(40, 30).t(), "f8": torch.randn(64).to(torch.float8_e4m3fn)}
-    path = checks.folder / "casts.pth"
+    path = checks.folder / "to_cast.pth"
     torch.save(state, path)
     for name, dtype in [("f64", torch.float64), ("f32", torch.float32), ("f16", torch.float16), ("bf16", torch.bfloat16)]:
         wanted = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in state.items()}

@@ -35,8 +35,15 @@ import torch, torch.nn as nn
 class MLP(nn.Module): pass
 class Scale(nn.Module): pass
 class Tied(nn.Module): pass
+class Zoo(nn.Module): pass
 class Config:
     class Inner: pass
+import importlib.util
+spec = importlib.util.spec_from_file_location("tensor_fixtures", TENSORS)
+made = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(made)
+Pair, Labelled = made.Pair, made.Labelled
+Pair.__module__ = Labelled.__module__ = "__main__"
 class Color(__import__("enum").Enum):
     RED = 1
     BLUE = 2
@@ -60,7 +67,7 @@ def run(lines, cwd):
         signal.alarm(120)
         try:
             os.chdir(cwd)
-            code = PRELUDE + "\n" + "\n".join(lines) + "\nassert obj is not None\n"
+            code = f"TENSORS = {str(FIXTURES / 'tensors/make.py')!r}\n" + PRELUDE + "\n" + "\n".join(lines) + "\nassert obj is not None\n"
             exec(compile(code, "lines", "exec"), sys.modules["__main__"].__dict__)
         except BaseException as why:  # noqa: BLE001
             said = f"{type(why).__name__}: {str(why)[:300]}".encode()

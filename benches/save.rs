@@ -7,6 +7,7 @@
 //! `DEPICKLE_SAVE_DIR` says where the files are made.
 #![allow(missing_docs, reason = "criterion's macros")]
 #![allow(
+    clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

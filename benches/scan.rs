@@ -1,5 +1,6 @@
 //! Verdicts: on a large file of few tensors, on one of many, and on small pickles in a row.
 #![allow(
+    clippy::cast_precision_loss,
     missing_docs,
     clippy::arithmetic_side_effects,
     clippy::expect_used,

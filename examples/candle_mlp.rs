@@ -42,7 +42,7 @@ impl Module for Mlp {
 ///
 /// # Errors
 /// What opening or reading the model says, or rows of another length than it takes.
-pub fn run(path: &Path, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+pub(crate) fn run(path: &Path, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
     let file = Checkpoint::open_mapped(path).map_err(candle_core::Error::wrap)?;
     let builder = Weights::new(file)?.builder(DType::F32, &Device::Cpu);
     let x = Tensor::new(inputs.to_vec(), &Device::Cpu)?;

@@ -58,7 +58,7 @@ impl Mlp {
 ///
 /// # Errors
 /// What opening or reading the model says, or rows of another length than it takes.
-pub fn run(path: &Path, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
+pub(crate) fn run(path: &Path, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let columns = inputs.first().map_or(0, Vec::len);
     let x = Array2::from_shape_vec((inputs.len(), columns), inputs.concat())?;
     let out = Mlp::open(path)?.forward(&x);

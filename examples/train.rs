@@ -41,7 +41,7 @@ impl Training {
             *momentum = MOMENTUM * *momentum + gradient;
             *parameter -= RATE * *momentum;
         }
-        (self.epoch, self.loss) = (self.epoch + 1, f64::from(loss / 5.0));
+        (self.epoch, self.loss) = (self.epoch.saturating_add(1), f64::from(loss / 5.0));
     }
 
     fn save(&self, path: &str) -> Result<u64, Box<dyn Error>> {
@@ -88,9 +88,8 @@ impl Training {
         let momentum =
             |number| one(&format!("optimizer_state_dict.state.{number}.momentum_buffer"));
         let epoch = checkpoint.at("epoch")?.as_int().ok_or("epoch is no number")?;
-        let loss = match checkpoint.at("loss")?.value() {
-            depickle::pickle::Value::Float(loss) => loss,
-            _ => return Err("loss is no number".into()),
+        let depickle::pickle::Value::Float(loss) = checkpoint.at("loss")?.value() else {
+            return Err("loss is no number".into());
         };
         Ok(Self {
             epoch: epoch.try_into()?,

@@ -50,7 +50,7 @@ fn what_is_no_checkpoint_is_named() {
         (b"hello, world\n", "this is a text file, not a PyTorch file"),
         (b"<!DOCTYPE html><html>", "this is a web page, not the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (b"\x10\0\0\0\0\0\0\x01{\"__metadata__\":{}}", "looks like a safetensors file"),
+        (b"\x10\0\0\0\0\0\0\x01{\"__metadata__\":{}}", "a safetensors file, it seems"),
         (b"\x1f\x8b\x08\0", "gzip"),
     ] {
         let why = refused(bytes);

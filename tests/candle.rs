@@ -74,7 +74,7 @@ fn candle_gets_what_it_has_types_for() {
                 assert_eq!(found, own);
             }
             DType::Int64 => {
-                assert_eq!(flat.to_vec1::<i64>().unwrap(), own.to_vec::<i64>().unwrap())
+                assert_eq!(flat.to_vec1::<i64>().unwrap(), own.to_vec::<i64>().unwrap());
             }
             DType::Int8 => {
                 let wide: Vec<i16> =

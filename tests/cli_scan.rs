@@ -1,6 +1,7 @@
 //! `scan` as a user calls it: output, exit codes, folders.
 #![cfg(feature = "cli")]
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,

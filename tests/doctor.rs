@@ -1,6 +1,7 @@
 //! `doctor` as a library: what is said of whole, cut, damaged and foreign files, and what is saved.
 #![cfg(feature = "doctor")]
 #![allow(
+    clippy::manual_let_else,
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -353,7 +354,9 @@ fn archives_that_were_packed_again() {
             add(&rename(name), &data);
             None
         });
-        more.iter().for_each(|name| add(name, b"x"));
+        for name in more {
+            add(name, b"x");
+        }
         out.finish().unwrap().into_inner()
     };
     let same = |name: &str| name.to_owned();

@@ -340,7 +340,7 @@ fn each_step_refused(
     let (mut granted, mut refused) = (0, 0);
     loop {
         let Err(why) = work(grant(Limits::default(), granted)) else { return refused };
-        assert!(why.contains("raise it if you trust the file"), "{what}, {granted}: {why}");
+        assert!(why.contains("if you trust the file"), "{what}, {granted}: {why}");
         let asked = asked(&why).unwrap_or_else(|| panic!("{what}: {why}"));
         assert!(asked > granted, "{what}: {asked} of {granted}: {why}");
         // One short of it is refused as well.

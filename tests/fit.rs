@@ -1,6 +1,7 @@
 //! Whether weights fit a model: PyTorch's own answers, word for word, and what it copies.
 #![cfg(feature = "torch")]
 #![allow(
+    clippy::format_collect,
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -2,6 +2,8 @@
 //! the allocator sees it. Stated in `docs/limits.md`; pickles alone are `memory.rs`'s.
 #![cfg(feature = "torch")]
 #![allow(
+    clippy::items_after_statements,
+    clippy::large_stack_arrays,
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
     clippy::expect_used,

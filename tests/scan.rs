@@ -244,7 +244,7 @@ fn what_surrounds_an_archive_is_a_finding() {
     assert_eq!(behind.verdict, Verdict::Unknown);
     let before = scan(&[HOSTILE, &plain].concat());
     assert_eq!(before.verdict, Verdict::Dangerous);
-    assert!(found(&before).contains("polyglot"));
+    assert!(found(&before).contains("polyglot"), "{:?}", found(&before));
     let harmless = scan(&[BENIGN, &plain].concat());
     assert_eq!(harmless.verdict, Verdict::Dangerous, "two formats at once");
     let hidden = scan(&[&plain[..], HOSTILE].concat());
@@ -365,7 +365,9 @@ fn no_file_that_is_cut_is_clean() {
             // Several pickles in a row may end early and be whole; so may text.
             let rest = scanner.scan_bytes(bytes.slice(end..));
             let whole_pickles = whole.pickles > 1 && report.pickles >= 1 && rest.pickles >= 1;
-            if report.verdict == Verdict::Clean && !whole_pickles {
+            // Of a tar archive the last blocks hold nothing.
+            let nothing_lost = bytes[end..].iter().all(|&byte| byte == 0);
+            if report.verdict == Verdict::Clean && !whole_pickles && !nothing_lost {
                 wrong.push(format!("{} cut at {end} of {}", path.display(), bytes.len()));
             }
         }

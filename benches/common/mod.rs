@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// A state dict of float32 matrices.
 #[derive(Clone, Copy)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub name: &'static str,
     pub tensors: usize,
     pub rows: usize,
@@ -18,12 +18,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         self.tensors * self.rows * self.columns * 4
     }
 
     /// The file of this shape, made if it is not there yet.
-    pub fn file(self) -> PathBuf {
+    pub(crate) fn file(self) -> PathBuf {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
         let path = folder.join(format!("{}.pth", self.name));
         if !path.exists() {

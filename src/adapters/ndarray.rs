@@ -65,7 +65,7 @@ pub fn array<T: Element>(tensor: TensorRef<'_>) -> Result<ArrayD<T>, Error> {
 /// A tensor lent if that can be, else read.
 ///
 /// # Errors
-/// As [`array`].
+/// As [`array()`].
 pub fn cow<T: Element>(tensor: TensorRef<'_>) -> Result<CowArray<'_, T, IxDyn>, Error> {
     match view(tensor) {
         Some(view) => Ok(view.into()),

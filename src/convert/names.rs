@@ -86,8 +86,8 @@ impl Names {
     fn strip<'name>(&self, name: &'name str) -> &'name str {
         let mut short = name;
         let cut = |name: &'name str| {
-            let prefixes = self.strip.iter().filter(|prefix| !prefix.is_empty());
-            prefixes.filter_map(|prefix| name.strip_prefix(prefix.as_str())).next()
+            let mut prefixes = self.strip.iter().filter(|prefix| !prefix.is_empty());
+            prefixes.find_map(|prefix| name.strip_prefix(prefix.as_str()))
         };
         while let Some(shorter) = cut(short) {
             short = shorter;
@@ -199,7 +199,7 @@ fn template(text: &str, pattern: &Regex) -> Result<String, String> {
         if !known(group) {
             return Err(format!("the pattern has no group {group:?}"));
         }
-        out.push_str(&format!("${{{group}}}"));
+        out.extend(["${", group, "}"]);
         rest = left;
     }
     out.push_str(rest);

@@ -41,6 +41,7 @@ impl Format {
 
 /// How to turn a checkpoint into another format.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "decisions of the user, each yes or no")]
 pub struct Convert {
     pub(crate) format: Format,
     key: Option<String>,
@@ -273,6 +274,7 @@ impl Plan<'_> {
     }
 
     /// Leaves out all tensors but those whose name in the checkpoint is kept; of a plan of one file.
+    #[cfg(feature = "doctor")]
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.items.retain(|item| keep(&item.from));
         self.files = vec![(0..self.items.len()).collect()];

@@ -32,7 +32,7 @@ pub(crate) fn header<'plan>(
     if !metadata.is_empty() {
         let pairs =
             metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value)));
-        text.push_str(&format!("\"__metadata__\":{{{}}}", pairs.collect::<Vec<_>>().join(",")));
+        text.extend(["\"__metadata__\":{", &pairs.collect::<Vec<_>>().join(","), "}"]);
     }
     let mut start = 0_u64;
     for item in items {
@@ -42,11 +42,12 @@ pub(crate) fn header<'plan>(
         if text.len() > 1 {
             text.push(',');
         }
-        text.push_str(&format!(
+        let entry = format!(
             "{}:{{\"dtype\":\"{dtype}\",\"shape\":[{}],\"data_offsets\":[{start},{end}]}}",
             quoted(item.name()),
             shape.join(",")
-        ));
+        );
+        text.push_str(&entry);
         start = end;
     }
     text.push('}');

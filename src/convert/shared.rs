@@ -45,7 +45,7 @@ pub(crate) struct Named<'plan> {
 }
 
 /// Groups of tensors that overlap, each sorted by name.
-pub(crate) fn overlapping<'plan>(all: Vec<Named<'plan>>) -> Vec<Vec<Named<'plan>>> {
+pub(crate) fn overlapping(all: Vec<Named<'_>>) -> Vec<Vec<Named<'_>>> {
     let mut storages: BTreeMap<StorageId, Vec<Named>> = BTreeMap::new();
     for named in all {
         // Values that differ from what is stored are nobody else's.

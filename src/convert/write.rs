@@ -280,6 +280,7 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 
 impl Written<'_, '_> {
     /// The files, the index not among them.
+    #[must_use]
     pub fn files(&self) -> impl ExactSizeIterator<Item = &FileWritten> {
         self.outputs.iter().map(|(_, file)| file)
     }

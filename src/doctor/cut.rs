@@ -105,15 +105,18 @@ pub(super) fn truncated(report: &mut Report, whole: Option<WholeLen>, found: Opt
             .to_owned();
     if let Some(found) = found {
         let all = found.whole.len().saturating_add(found.lost.len());
-        advice.push_str(&match found.whole.len() {
+        let whole = match found.whole.len() {
             0 => "; no tensor of it is whole".to_owned(),
             whole if found.lost.is_empty() => {
-                format!("; all {whole} tensors are whole: `depickle doctor FILE --salvage OUT` writes them")
+                format!(
+                    "; all {whole} tensors are whole: `depickle doctor FILE --salvage OUT` writes them"
+                )
             }
             whole => format!(
                 "; {whole} of {all} tensors are whole: `depickle doctor FILE --salvage OUT` writes them"
             ),
-        });
+        };
+        advice.push_str(&whole);
     }
     let diagnosis = Diagnosis::error("truncated", message).advice(advice).at(FileOffset(there));
     report.add(diagnosis);

@@ -105,7 +105,8 @@ impl Options {
         }
         let file = File::open(path).and_then(FileSource::new).map_err(named)?;
         let looked = Look { path: Some(path), options: self };
-        looked.at(Arc::new(file)).map_err(|why| why.in_file(path))
+        let source: Arc<dyn Source> = Arc::new(file);
+        looked.at(&source).map_err(|why| why.in_file(path))
     }
 
     /// Examines what can be read at positions; `name` is what reports call it.
@@ -118,7 +119,8 @@ impl Options {
         name: &str,
     ) -> Result<Report, Error> {
         let looked = Look { path: None, options: self };
-        let mut report = looked.at(Arc::new(source))?;
+        let source: Arc<dyn Source> = Arc::new(source);
+        let mut report = looked.at(&source)?;
         name.clone_into(&mut report.path);
         Ok(report)
     }
@@ -146,7 +148,7 @@ struct Look<'run> {
 }
 
 impl Look<'_> {
-    fn at(&self, source: Arc<dyn Source>) -> Result<Report, Error> {
+    fn at(&self, source: &Arc<dyn Source>) -> Result<Report, Error> {
         let mut report = Report::new(&self.label(), source.len());
         if source.is_empty() {
             report.what("empty", "an empty file");
@@ -156,12 +158,12 @@ impl Look<'_> {
             );
             return Ok(report);
         }
-        if crate::container::starts_as_zip(&*source)? || is_empty_zip(&*source)? {
-            archive::examine(self, &source, &mut report)?;
-        } else if !text::examine(self, &source, &mut report)?
-            && !other::examine(&*source, &mut report)?
+        if crate::container::starts_as_zip(&**source)? || is_empty_zip(&**source)? {
+            archive::examine(self, source, &mut report)?;
+        } else if !text::examine(self, source, &mut report)?
+            && !other::examine(&**source, &mut report)?
         {
-            cut::examine(self, &source, &mut report)?;
+            cut::examine(self, source, &mut report)?;
         }
         other::extension(self.path, &mut report);
         Ok(report)

@@ -252,10 +252,13 @@ pub(super) fn is_python2(checkpoint: &Checkpoint) -> bool {
 /// Keys that are looked at.
 const MOST_KEYS: usize = 256;
 
-/// Where in a checkpoint the weights are: keys, what they are, and how many.
-fn nested(checkpoint: &Checkpoint) -> Result<Option<(Vec<String>, &'static str, u64)>, Error> {
+/// Keys that lead to weights, what these are, and how many.
+type Nested = (Vec<String>, &'static str, u64);
+
+/// Where in a checkpoint the weights are.
+fn nested(checkpoint: &Checkpoint) -> Result<Option<Nested>, Error> {
     let mut budget = Budget::new(checkpoint.limits().clone());
-    let mut best: Option<(Vec<String>, &'static str, u64)> = None;
+    let mut best: Option<Nested> = None;
     let mut todo = vec![(Vec::new(), checkpoint.root())];
     while let Some((path, object)) = todo.pop() {
         let Some(pairs) = mapping::pairs(object, &mut budget)? else { continue };
@@ -292,8 +295,11 @@ fn nested(checkpoint: &Checkpoint) -> Result<Option<(Vec<String>, &'static str, 
 
 /// `obj["a"]["b"]`
 fn access(keys: &[String]) -> String {
-    let keys: String = keys.iter().map(|key| format!("[{}]", quoted(key))).collect();
-    format!("obj{keys}")
+    let mut out = String::from("obj");
+    for key in keys {
+        out.extend(["[", &quoted(key), "]"]);
+    }
+    out
 }
 
 /// What wrappers put before names.

@@ -279,10 +279,11 @@ struct Inner {
     index: Index,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
     /// By name, then by module.
-    handings: HashMap<Box<[u8]>, HashMap<Box<[u8]>, &'static [Handing]>>,
+    handings: HashMap<Box<[u8]>, ByModule>,
 }
 
 type Numbers = HashMap<Box<[u8]>, usize>;
+type ByModule = HashMap<Box<[u8]>, &'static [Handing]>;
 
 /// Numbers of rules by what they speak about: the last for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -99,7 +99,7 @@ fn forbidden() -> Vec<Reasoned> {
             forbidden::OWN => vec![refused(Pattern::only(module))],
             names => rules(module, names, Positions::NONE)
                 .into_iter()
-                .flat_map(|rule| of_paths(rule.clone()).into_iter().flatten().chain([rule]))
+                .flat_map(|rule| of_paths(&rule).into_iter().flatten().chain([rule]))
                 .collect(),
         });
         rules.map(move |rule| (row.reach, row.why, rule))
@@ -118,7 +118,7 @@ fn forbidden() -> Vec<Reasoned> {
 }
 
 /// What is said of `pathlib.Path`'s methods, said of the classes that files name.
-fn of_paths(rule: Rule) -> Option<[Rule; 2]> {
+fn of_paths(rule: &Rule) -> Option<[Rule; 2]> {
     let Pattern::Name { module, name } = &rule.pattern else { return None };
     let method = name.strip_prefix(b"Path.").filter(|_| module.starts_with(b"pathlib"))?;
     Some([&b"PosixPath."[..], b"WindowsPath."].map(|class| Rule {

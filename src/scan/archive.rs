@@ -56,17 +56,26 @@ impl Run<'_> {
 
     /// An archive behind other bytes, which some readers find. False if there is none.
     pub(super) fn zip_behind(&mut self, source: &dyn Source, spot: &Spot) -> bool {
-        let mut budget = Budget::new(self.scanner.limits.clone());
-        match Zip::open(source, &mut budget) {
-            Ok(zip) if zip.members().len() > 0 => {
-                self.report.judged = true;
-                let message = "a zip archive stands behind other bytes: PyTorch reads these, Python's zipfile the archive";
-                self.find(rules::POLYGLOT, spot.place(0), message);
-                self.members(source, &zip, spot);
-                true
-            }
-            _ => false,
+        let open = |at: u64| {
+            let part = Part::new(source, at, source.len().saturating_sub(at));
+            let opened = Zip::open(&part, &mut Budget::new(self.scanner.limits.clone()));
+            (part, opened)
+        };
+        let (mut at, (mut part, mut opened)) = (0, open(0));
+        // Its places may count from where it begins.
+        if let Err(why) = &opened
+            && let Kind::DirectoryElsewhere(before) = *why.kind()
+        {
+            at = before;
+            (part, opened) = open(before);
         }
+        let Some(zip) = opened.ok().filter(|zip| zip.members().len() > 0) else { return false };
+        self.report.judged = true;
+        let message = "a zip archive stands behind other bytes: PyTorch reads these, Python's zipfile the archive";
+        self.find(rules::POLYGLOT, spot.place(0), message);
+        let inner = Spot { base: spot.base.saturating_add(at), ..spot.clone() };
+        self.members(&part, &zip, &inner);
+        true
     }
 
     /// An archive whose directory cannot be read.
@@ -320,7 +329,7 @@ impl Run<'_> {
     fn after_tar(&mut self, source: &dyn Source, spot: &Spot, end: u64) {
         let end = end.div_ceil(512).saturating_mul(512);
         let left = source.len().saturating_sub(end);
-        if left == 0 {
+        if left < 512 {
             let message = "the archive has no end: more members may have followed";
             return self.find(rules::BROKEN, spot.place(source.len()), message);
         }

@@ -250,7 +250,7 @@ impl<'graph> Judge<'_, 'graph> {
         let global = object.as_global().map(|global| line::printable(&global.to_string()));
         let position = Some(Position::Target);
         let finding = Finding::new(rules::OVERWRITE, place, message);
-        self.report.find(Finding { line, global, position, ..finding });
+        self.report.find(Finding { global, position, line, ..finding });
     }
 
     fn attribute(

@@ -23,7 +23,7 @@ impl Run<'_> {
         let [object, keys] = &graphs[..] else {
             return self.find(rules::UNREAD, spot.place(at), "the pickles could not be read twice");
         };
-        match self.storages(source, object, keys, at) {
+        match Self::storages(source, object, keys, at) {
             Ok(end) => self.behind(source, spot, end),
             Err((at, why)) => self.find(rules::BROKEN, spot.place(at), why),
         }
@@ -38,7 +38,6 @@ impl Run<'_> {
 
     /// Where the storages end.
     fn storages(
-        &self,
         source: &dyn Source,
         object: &Graph,
         keys: &Graph,

@@ -115,7 +115,7 @@ impl Line {
                 self.push(")");
             }
             Value::Tuple(items) => {
-                self.row("(", items.iter(), if items.len() == 1 { ",)" } else { ")" }, deeper)
+                self.row("(", items.iter(), if items.len() == 1 { ",)" } else { ")" }, deeper);
             }
             Value::List(items) => self.row("[", items.iter(), "]", deeper),
             Value::Set(items) | Value::FrozenSet(items) => self.row("{", items.iter(), "}", deeper),

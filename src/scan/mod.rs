@@ -3,12 +3,12 @@
 //! The machine that loads reads here too, and the same whitelist judges. **Clean** means: read to
 //! the end, every global whitelisted in the position it stands in, the container sound. What was
 //! not read is never clean. Nothing of a file runs, nothing is written, and no input panics or
-//! takes memory out of proportion to its size ([`Limits`](crate::Limits)).
+//! takes memory out of proportion to its size (see [limits](crate::Limits)).
 //!
 //! ```
 //! use depickle::scan::{Scanner, Verdict};
 //!
-//! let report = Scanner::new().scan_bytes(b"cos\nsystem\n(S'id'\ntR.");
+//! let report = Scanner::new().scan_bytes(&b"cos\nsystem\n(S'id'\ntR."[..]);
 //! assert_eq!(report.verdict, Verdict::Dangerous);
 //! let finding = &report.findings[0];
 //! assert_eq!(finding.rule.id, "forbidden-call");

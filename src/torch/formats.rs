@@ -4,6 +4,7 @@ use crate::base::Source;
 
 /// A format that is no checkpoint of PyTorch.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "doctor"), expect(dead_code, reason = "only doctor tells all"))]
 pub(crate) struct Format {
     /// A short name that does not change.
     pub id: &'static str,
@@ -165,10 +166,7 @@ fn is_windows_program(head: &[u8]) -> bool {
 
 /// A map whose first key is a text, and whose value is a map or an extension.
 fn is_flax(head: &[u8]) -> bool {
-    let rest = match head {
-        [0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
-        _ => return false,
-    };
+    let ([0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..]) = head else { return false };
     let [len @ 0xa1..=0xbf, rest @ ..] = rest else { return false };
     let (key, value) = rest.split_at_checked(usize::from(len & 0x1f)).unwrap_or_default();
     let text = !key.is_empty() && key.iter().copied().all(is_in_names);

@@ -264,6 +264,7 @@ impl<'file> TensorRef<'file> {
     }
 
     /// Fills `into`, of whole elements, with its elements from `first` on.
+    #[cfg(feature = "convert")]
     pub(crate) fn read_range(self, first: u64, into: &mut [u8]) -> Result<(), Error> {
         self.fill(first, into)
     }

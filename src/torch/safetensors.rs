@@ -25,7 +25,7 @@ use super::spell::{Spelled, SpelledStorage, row_major};
 use super::storage::StandIns;
 use crate::base::{Budget, FileOffset, Source};
 use crate::container::Extent;
-use crate::pickle::{BuildError, GraphBuilder, NodeId};
+use crate::pickle::{BuildError, Dict, GraphBuilder, NodeId};
 
 /// The longest header that readers take (bytes).
 pub(crate) const MOST_HEADER: u64 = 100_000_000;
@@ -105,7 +105,7 @@ pub(crate) fn starts_here(source: &dyn Source) -> std::io::Result<bool> {
     let len = u64::from_le_bytes(len);
     let json = brace == b'{' && (matches!(next, b'"' | b'}') || next.is_ascii_whitespace());
     // Text has no such bytes, nor has a pickle that announces its protocol.
-    Ok(json && len <= u64::from(u32::MAX))
+    Ok(json && u32::try_from(len).is_ok())
 }
 
 /// Opens such a file.
@@ -148,7 +148,7 @@ impl Checkpoint {
         let of_file =
             |&(name, _): &(&str, _)| name == METADATA && self.container() == Container::Safetensors;
         let dict = self.others().find(of_file).and_then(|(_, object)| object.as_dict());
-        let pairs = dict.into_iter().flat_map(|dict| dict.iter());
+        let pairs = dict.into_iter().flat_map(Dict::iter);
         pairs.filter_map(|(key, value)| Some((key.as_str()?, value.as_str()?))).collect()
     }
 }
@@ -176,7 +176,7 @@ fn bad(why: impl Into<Box<str>>) -> Error {
 impl Header {
     /// The header of a file, and where the data begin.
     fn read(source: &dyn Source, budget: &mut Budget) -> Result<(Self, FileOffset), Error> {
-        let mut len = [0; LENGTH as usize];
+        let mut len = 0_u64.to_le_bytes();
         source.read_at(0, &mut len)?;
         let len = u64::from_le_bytes(len);
         if len > MOST_HEADER {

@@ -123,6 +123,7 @@ impl Checkpoint {
     }
 
     /// The pickles that `torch.load` reads of it, one after the other.
+    #[cfg_attr(not(feature = "doctor"), expect(dead_code, reason = "only doctor asks"))]
     pub(crate) fn pickles(&self) -> Result<Vec<Bytes>, Error> {
         let Some(part) = self.origins().first() else { return Ok(Vec::new()) };
         if self.container() != Container::Legacy {

@@ -70,6 +70,7 @@ pub(crate) const PAGE: &str =
     "this is a web page, not the file itself: an error or log-in page was saved";
 
 /// What a file is if it is text; none if it is not.
+#[cfg_attr(not(feature = "doctor"), expect(dead_code, reason = "only doctor asks"))]
 pub(crate) fn text_of(source: &dyn Source) -> std::io::Result<Option<&'static str>> {
     Ok(text(&source.fetch(0, source.len().min(HEAD))?))
 }

@@ -6,7 +6,8 @@ For every fixture that PyTorch can load: the lines of Python that `doctor` print
 process of its own, and must load it; what doctor calls healthy must load, and what PyTorch refuses
 must not be called healthy. For files with classes of their author: the lines that `globals
 --python` prints must make the file load under weights_only=True, which it does not without them.
-Archives that are packed again in odd ways, cut or overwritten are judged by both.
+Archives that are packed again in odd ways, cut or overwritten are judged by both. Ends with a line
+`N passed, N failed`; exits 1 if any failed.
 
 PyTorch 2.15, CPython 3.11.
 """
@@ -72,6 +73,16 @@ def run(lines, cwd):
     return said == "ok", said
 
 
+class Results:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def holds(self, fine, what):
+        self.passed, self.failed = self.passed + bool(fine), self.failed + (not fine)
+        if not fine:
+            print("FAILED", what, flush=True)
+
+
 def fixtures():
     names = ["*.pth", "containers/*.p*", "containers/*.bin", "tensors/*.pth"]
     found = [path for name in names for path in sorted(FIXTURES.glob(name))]
@@ -80,19 +91,18 @@ def fixtures():
     ]
 
 
-def lines_load(depickle, failures):
+def lines_load(depickle, results):
     paths = fixtures()
     tried = 0
     with tempfile.TemporaryDirectory() as folder:
         for path, report in zip(paths, doctor(depickle, *paths), strict=True):
             if not report["load"]:
-                if report["healthy"]:
-                    failures.append(f"{path.name}: healthy, and no line loads it")
+                results.holds(not report["healthy"], f"{path.name}: healthy, and no line loads it")
                 continue
             loads, said = run(report["load"], folder)
             tried += 1
-            if loads != report["healthy"]:
-                failures.append(f"{path.name}: healthy is {report['healthy']}, loads is {loads}: {said}")
+            results.holds(loads == report["healthy"],
+                          f"{path.name}: healthy is {report['healthy']}, loads is {loads}: {said}")
     print(f"{tried} fixtures loaded by the lines that doctor gives")
 
 
@@ -130,7 +140,7 @@ def author_files(folder):
     return [folder / f"{name}.pth" for name in files]
 
 
-def globals_load(depickle, failures):
+def globals_load(depickle, results):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         for path in author_files(folder):
@@ -138,17 +148,15 @@ def globals_load(depickle, failures):
             needed, _ = run(bare, folder)
             printed = subprocess.run([depickle, "globals", "--python", str(path)], capture_output=True, text=True)
             if printed.returncode != 0:
-                failures.append(f"globals --python {path.name}: {printed.stderr}")
+                results.holds(False, f"globals --python {path.name}: {printed.stderr}")
                 continue
             loads, said = run(printed.stdout.splitlines() + bare, folder)
-            if not loads:
-                failures.append(f"{path.name}: the lines of globals --python do not load it: {said}")
-            if needed and "add_safe_globals" in printed.stdout:
-                failures.append(f"{path.name}: loads without the lines that globals --python prints")
+            results.holds(loads, f"{path.name}: the lines of globals --python do not load it: {said}")
+            results.holds(not (needed and "add_safe_globals" in printed.stdout),
+                          f"{path.name}: loads without the lines that globals --python prints")
             [report] = doctor(depickle, path)
             loads, said = run(report["load"], folder)
-            if not loads:
-                failures.append(f"{path.name}: doctor's lines do not load it: {said}")
+            results.holds(loads, f"{path.name}: doctor's lines do not load it: {said}")
     print("files with classes of their author load with the lines of globals --python")
 
 
@@ -163,7 +171,7 @@ def repack(path, out, rename=lambda name: name, more=(), compress=zipfile.ZIP_ST
             target.writestr(name, b"x")
 
 
-def accidents(depickle, failures):
+def accidents(depickle, results):
     whole = FIXTURES / "mlp_state_dict.pth"
     root = "mlp_state_dict"
     with tempfile.TemporaryDirectory() as name:
@@ -187,12 +195,12 @@ def accidents(depickle, failures):
             loads, said = run(["import torch", f"obj = torch.load({str(path)!r}, weights_only=True)"], folder)
             errors = [found["id"] for found in report["diagnosis"] if found["severity"] == "error"]
             # A warning may load; an error must not, and a healthy file must.
-            if loads == bool(errors) or (report["healthy"] and not loads):
-                failures.append(f"{path.name}: doctor says {errors}, PyTorch loads it: {loads} {said}")
+            results.holds(loads != bool(errors) and (loads or not report["healthy"]),
+                          f"{path.name}: doctor says {errors}, PyTorch loads it: {loads} {said}")
     print(f"{len(paths)} accidents judged as PyTorch judges them")
 
 
-def salvaged(depickle, failures):
+def salvaged(depickle, results):
     import torch
 
     with tempfile.TemporaryDirectory() as name:
@@ -220,11 +228,10 @@ def salvaged(depickle, failures):
                         got = load_file(folder / out)
                     else:
                         got = torch.load(folder / out, weights_only=True)
-                    if set(got) != set(said["written"]):
-                        failures.append(f"{fixture} at {part} %: {set(got)} is not what was said")
+                    results.holds(set(got) == set(said["written"]),
+                                  f"{fixture} at {part} %: {set(got)} is not what was said")
                     for key, value in got.items():
-                        if not torch.equal(value, want[key]):
-                            failures.append(f"{fixture} at {part} %: {key} differs")
+                        results.holds(torch.equal(value, want[key]), f"{fixture} at {part} %: {key} differs")
     print("what is salvaged of cut files is PyTorch's to the bit")
 
 
@@ -234,12 +241,11 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--depickle", required=True)
     depickle = str(pathlib.Path(arguments.parse_args().depickle).resolve())
-    failures = []
+    results = Results()
     for check in (lines_load, accidents, globals_load, salvaged):
-        check(depickle, failures)
-    for failure in failures:
-        print("FAILED", failure)
-    sys.exit(bool(failures))
+        check(depickle, results)
+    print(f"{results.passed} passed, {results.failed} failed")
+    sys.exit(bool(results.failed or not results.passed))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ fn keys_are_renamed_tensors_replaced_and_parts_dropped() {
         weight(&before, "model_state_dict.first.weight")
     );
     // The optimizer's storages are gone, and numbers have no gaps.
-    let keys: Vec<&str> = after.storages().all().iter().map(|storage| storage.key()).collect();
+    let keys: Vec<&str> =
+        after.storages().all().iter().map(depickle::torch::Storage::key).collect();
     let count = after.tensors().unwrap().len();
     assert_eq!(keys, (0..count).map(|key| key.to_string()).collect::<Vec<_>>());
 }

@@ -1,5 +1,9 @@
 //! Checkpoints that depickle writes are what `torch.save` writes, whatever they are made from.
 #![allow(
+    clippy::items_after_statements,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::cast_precision_loss,
+    clippy::format_collect,
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(value_name = "OUTPUT")]
     pub output: Option<PathBuf>,
     /// The same as OUTPUT.
-    #[arg(long = "output", short, value_name = "OUTPUT", conflicts_with = "output")]
+    #[arg(long = "output", short = 'o', value_name = "OUTPUT", conflicts_with = "output")]
     pub named: Option<PathBuf>,
     /// The format, where the output's extension does not say it.
     #[arg(long, value_enum, value_name = "FORMAT")]

@@ -57,7 +57,9 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Failure> {
         let part = match form {
             _ if args.python => {
                 enough &= explain(file, &found, &limits);
-                Part::Text(found.python.lines.iter().map(|line| format!("{line}\n")).collect())
+                Part::Text(
+                    found.python.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
+                )
             }
             Form::Text => Part::Text(table(&found)),
             _ => Part::Json(document(&label(file), &found)),

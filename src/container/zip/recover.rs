@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use memchr::memmem;
 
 use super::directory;
@@ -69,7 +70,9 @@ impl Zip {
         let Some(&first) = marks.headers.first() else {
             return Err(Error::new(Kind::NotZip, FileOffset(0)));
         };
-        let mut walk = Walk { source, marks: &marks, budget, entries: 0, bytes: Vec::new() };
+        let window = (0, Bytes::new());
+        let mut walk =
+            Walk { source, marks: &marks, budget, window, entries: 0, bytes: Vec::new() };
         let recovery = walk.run(first)?;
         let (entries, bytes) = (walk.entries, Box::<[u8]>::from(walk.bytes));
         let directory = Extent { at: at_end, len: bytes.len() as u64 };
@@ -159,6 +162,8 @@ struct Walk<'run> {
     source: &'run dyn Source,
     marks: &'run Marks,
     budget: &'run mut Budget,
+    /// What was read last for headers, and from where on.
+    window: (u64, Bytes),
     entries: u64,
     /// A directory, made up.
     bytes: Vec<u8>,
@@ -206,18 +211,15 @@ impl Walk<'_> {
     }
 
     /// The header at `at`; none if other bytes look like one.
-    fn header(&self, at: u64) -> Result<Option<Header>, Error> {
-        let read = |at: u64, most: u64| {
-            let len = most.min(self.source.len().saturating_sub(at));
-            let bytes = self.source.fetch(at, len);
-            bytes.map_err(|why| Error::io("local header", why, FileOffset(at)))
-        };
-        let fixed = read(at, LOCAL_LEN)?;
+    fn header(&mut self, at: u64) -> Result<Option<Header>, Error> {
+        let fixed = self.look(at, LOCAL_LEN)?;
         let mut cursor = Cursor::new(&fixed);
         let local = record::read(&mut cursor, FileOffset(at), "local header", record::local);
         let Ok(mut local) = local else { return Ok(None) };
         let (name_len, extra_len) = (u64::from(local.name_len), u64::from(local.extra_len));
-        let rest = read(at.saturating_add(LOCAL_LEN), name_len.saturating_add(extra_len))?;
+        // From its beginning on, so that the next header is in what is held.
+        let all = self.look(at, LOCAL_LEN.saturating_add(name_len).saturating_add(extra_len))?;
+        let rest = part(&all, LOCAL_LEN, u64::MAX);
         let Some((name, extra)) = rest.split_at_checked(local.name_len.into()) else {
             return Ok(None);
         };
@@ -233,6 +235,26 @@ impl Walk<'_> {
         }
         let data_at = at.saturating_add(LOCAL_LEN).saturating_add(rest.len() as u64);
         Ok(Some(Header { local, name: name.into(), data_at }))
+    }
+
+    /// Up to `most` bytes from `at` on. Headers may claim to reach over many others: what stands
+    /// close together is read once.
+    fn look(&mut self, at: u64, most: u64) -> Result<Bytes, Error> {
+        const FIRST: u64 = 4 << 10;
+        let most = most.min(self.source.len().saturating_sub(at));
+        let (start, window) = &self.window;
+        let held = window.len() as u64;
+        let within = at.checked_sub(*start).filter(|from| from.saturating_add(most) <= held);
+        if let Some(from) = within {
+            return Ok(part(window, from, most));
+        }
+        let is_close = at <= start.saturating_add(held).saturating_add(FIRST) && at >= *start;
+        let len = if is_close { held.saturating_mul(2).clamp(FIRST, CHUNK) } else { FIRST };
+        let len = len.max(most).min(self.source.len().saturating_sub(at));
+        let bytes = self.source.fetch(at, len);
+        let bytes = bytes.map_err(|why| Error::io("local header", why, FileOffset(at)))?;
+        self.window = (at, bytes);
+        Ok(part(&self.window.1, 0, most))
     }
 
     /// Where the member ends if it is there to its end; it is listed then, else among the lost.
@@ -336,6 +358,14 @@ impl Walk<'_> {
         }
         self.budget.extend(&mut self.bytes, &entry)
     }
+}
+
+/// `len` bytes from `at` on, as far as there are.
+fn part(bytes: &Bytes, at: u64, len: u64) -> Bytes {
+    let has = bytes.len();
+    let start = usize::try_from(at).unwrap_or(has).min(has);
+    let end = usize::try_from(at.saturating_add(len)).unwrap_or(has).clamp(start, has);
+    bytes.slice(start..end)
 }
 
 /// Whether a header looks like one that a program wrote: any four bytes of a tensor may be the

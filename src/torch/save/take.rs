@@ -15,7 +15,6 @@ use crate::torch::tensor::Tensor;
 
 /// What becomes of a tensor that is taken from a checkpoint. By default it stays what it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
 pub struct Take {
     compact: bool,
     detach: bool,

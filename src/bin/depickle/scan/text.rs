@@ -32,22 +32,21 @@ pub(super) fn write(out: &mut dyn Write, path: &str, report: &Report, all: bool)
 /// What the file is, and what was judged.
 fn about(report: &Report) -> String {
     let kind = &report.kind;
-    match report.verdict {
-        Verdict::Skipped => format!("{kind}: no pickle in it"),
-        _ => {
-            let counts = report.counts();
-            let all =
-                counts.whitelisted.saturating_add(counts.unknown).saturating_add(counts.forbidden);
-            let read = if report.complete { "" } else { ", not read to its end" };
-            let pickles = match report.pickles {
-                1 => "1 pickle".to_owned(),
-                n => format!("{n} pickles"),
-            };
-            format!(
-                "{kind}; {pickles}, {all} globals, {} off the whitelist{read}",
-                all.saturating_sub(counts.whitelisted)
-            )
-        }
+    if report.verdict == Verdict::Skipped {
+        format!("{kind}: no pickle in it")
+    } else {
+        let counts = report.counts();
+        let all =
+            counts.whitelisted.saturating_add(counts.unknown).saturating_add(counts.forbidden);
+        let read = if report.complete { "" } else { ", not read to its end" };
+        let pickles = match report.pickles {
+            1 => "1 pickle".to_owned(),
+            n => format!("{n} pickles"),
+        };
+        format!(
+            "{kind}; {pickles}, {all} globals, {} off the whitelist{read}",
+            all.saturating_sub(counts.whitelisted)
+        )
     }
 }
 

@@ -30,17 +30,17 @@ use peak_alloc::PeakAlloc;
 static HEAP: PeakAlloc = PeakAlloc;
 
 /// For each byte of a zip archive whose directory is all there is to it.
-const ZIP_PER_BYTE: usize = 60;
+const ZIP_PER_BYTE: usize = 24;
 /// For each byte of a tar archive.
-const TAR_PER_BYTE: usize = 4;
+const TAR_PER_BYTE: usize = 2;
 /// For each byte of a file that is opened and listed: its graph, its storages, its tensors.
-const LIST_PER_BYTE: usize = 800;
+const LIST_PER_BYTE: usize = 450;
 /// For each byte of a model that is printed, counted and named.
-const TREE_PER_BYTE: usize = 600;
+const TREE_PER_BYTE: usize = 60;
 /// For each byte of an index of shards.
-const INDEX_PER_BYTE: usize = 150;
+const INDEX_PER_BYTE: usize = 130;
 /// For each byte of a pickle whose arrays are viewed.
-const NUMPY_PER_BYTE: usize = 400;
+const NUMPY_PER_BYTE: usize = 20;
 /// Whatever the file.
 const ANYWAY: usize = 256 << 10;
 

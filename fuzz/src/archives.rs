@@ -27,7 +27,7 @@ pub fn zip(bytes: &[u8]) {
     };
     assert_eq!(zip.findings(), again.findings());
     for finding in zip.findings() {
-        assert!(finding.at.0 <= bytes.len() as u64);
+        // Where it should be, which need not be in the file.
         assert!(!finding.to_string().is_empty());
     }
     for (member, other) in zip.members().zip(again.members()).take(64) {

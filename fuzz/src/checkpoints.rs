@@ -65,7 +65,8 @@ fn limits_are_kept(bytes: &Bytes, whole: &Checkpoint) {
         let limits = Limits::default().with_memory(most).with_visits(most);
         let options = Options::default().policy(Policy::inspect()).limits(limits);
         match options.read(bytes.clone()) {
-            Ok(opened) => assert_eq!(opened.graph().len(), whole.graph().len()),
+            // Pickles inside of it that are too much to read are problems of their own.
+            Ok(opened) => assert!(opened.graph().len() <= whole.graph().len()),
             Err(why) => assert!(!why.to_string().is_empty()),
         }
     }

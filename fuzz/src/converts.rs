@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use depickle::base::Existing;
 use depickle::convert::{Convert, Format};
-use depickle::torch::Checkpoint;
+use depickle::torch::{Checkpoint, Layout};
 
 use crate::checkpoints::options;
 
@@ -35,6 +35,8 @@ fn written(checkpoint: &Checkpoint, format: Format, path: &std::path::Path) {
     for item in plan.items() {
         let tensor = again.tensor(item.name()).expect("it was written");
         assert_eq!((tensor.shape(), tensor.dtype()), (item.shape(), item.dtype()));
-        assert_eq!(tensor.to_bytes().expect("it is there").len() as u64, item.nbytes());
+        if tensor.layout() != Layout::Meta {
+            assert_eq!(tensor.to_bytes().expect("it is there").len() as u64, item.nbytes());
+        }
     }
 }

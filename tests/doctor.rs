@@ -523,6 +523,37 @@ fn any_byte_changed_is_looked_at() {
     }
 }
 
+/// `torch.load` of 2.15 asks an untyped storage for its dtype, and builds nested tensors before their
+/// sizes are there, in this layout only.
+#[test]
+fn what_torch_load_cannot_read_in_the_older_layout_is_said() {
+    for name in
+        ["storages_legacy", "legacy_p2", "legacy_p3", "legacy_p4", "legacy_p5", "legacy_big"]
+    {
+        let report = examine(fixture(&format!("tensors/{name}.pth"))).unwrap();
+        assert_eq!(wrong(&report), ["older-layout"], "{name}");
+        assert!(report.load.is_empty(), "{name}");
+    }
+    assert!(examine(fixture("tensors/zip_p2.pth")).unwrap().is_healthy());
+}
+
+/// `torch.nn.utils.weight_norm` is a function, and the module of that name lies behind it.
+#[test]
+fn classes_in_hidden_modules_are_imported_by_name() {
+    let lines = examine(fixture("module_zoo.pth")).unwrap().load;
+    let line = r#"importlib.import_module("torch.nn.utils.weight_norm").WeightNorm"#;
+    assert!(lines.iter().any(|it| it.contains(line)), "{lines:?}");
+    assert!(lines.iter().any(|it| it == "import importlib"), "{lines:?}");
+}
+
+/// What `load_pickle` returns is the model itself.
+#[test]
+fn lines_for_a_package_end_with_its_pickle() {
+    let report = examine(fixture("containers/package.pt")).unwrap();
+    assert_eq!(report.load.last().unwrap(), r#"obj = importer.load_pickle("model", "model.pkl")"#);
+    assert!(!message(&report, "nested-weights").contains("obj["));
+}
+
 /// Every id that the code can say stands in the page that lists them.
 #[test]
 fn ids_are_documented() {

@@ -454,12 +454,20 @@ fn named(global: Global<'_>) -> Result<Option<Safe>, &'static str> {
 /// Modules whose classes newer Pythons keep elsewhere.
 const MOVING: &[&str] = &["pathlib", "pathlib._local"];
 
+/// Modules whose names their packages give to functions (torch/nn/utils/__init__.py).
+const HIDDEN: &[&str] = &["torch.nn.utils.spectral_norm", "torch.nn.utils.weight_norm"];
+
 fn safe(module: &str, name: &str, called: Option<String>) -> Safe {
     match module {
         "__main__" => Safe { import: None, object: name.to_owned(), called },
         "builtins" if BUILTIN.contains(&name) => {
             Safe { import: None, object: name.to_owned(), called }
         }
+        _ if HIDDEN.contains(&module) => Safe {
+            import: Some("importlib".to_owned()),
+            object: format!("importlib.import_module({}).{name}", quoted(module)),
+            called,
+        },
         _ => Safe { import: Some(module.to_owned()), object: format!("{module}.{name}"), called },
     }
 }

@@ -53,10 +53,11 @@ pub(super) fn describe(
         tensors(checkpoint, &found, report)?;
     }
     let forbidden = forbidden(checkpoint, report);
+    let refused = older_layout(checkpoint, report);
     notes(checkpoint, kind, report)?;
     following(checkpoint, report)?;
     report.requires = versions::of(checkpoint);
-    if !forbidden && state == State::Whole {
+    if !forbidden && !refused && state == State::Whole {
         load(checkpoint, kind, report)?;
     }
     expected(look, checkpoint, kind, report);
@@ -166,6 +167,35 @@ fn forbidden(checkpoint: &Checkpoint, report: &mut Report) -> bool {
     true
 }
 
+/// Whether a file of the layout before 1.6 holds what `torch.save` writes so and `torch.load` does
+/// not read (`_legacy_load` of torch/serialization.py, 2.15): it asks storages for their dtype, and
+/// builds nested tensors of sizes whose bytes it has not read yet.
+fn older_layout(checkpoint: &Checkpoint, report: &mut Report) -> bool {
+    if checkpoint.container() != Container::Legacy {
+        return false;
+    }
+    let what = |object: Object<'_>| match object.value() {
+        Value::Persistent(id) => {
+            let class = id.as_tuple()?.get(1)?.as_global()?;
+            (class.name == b"UntypedStorage").then_some("an UntypedStorage")
+        }
+        _ => {
+            let called = object.as_recipe()?.callable().as_global()?;
+            called.is("torch._utils", "_rebuild_nested_tensor").then_some("a nested tensor")
+        }
+    };
+    let mut objects = checkpoint.graph().objects();
+    let Some((object, what)) = objects.find_map(|object| Some((object, what(object)?))) else {
+        return false;
+    };
+    let message = format!("it holds {what}, which torch.load cannot read in the layout before 1.6");
+    report.add(Diagnosis::error("older-layout", message).at(object.offset()).advice(
+        "save it again without _use_new_zipfile_serialization=False; `depickle convert` takes the \
+         tensors",
+    ));
+    true
+}
+
 /// What is good to know.
 fn notes(checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) -> Result<(), Error> {
     match checkpoint.container() {
@@ -213,11 +243,12 @@ fn notes(checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) -> Resu
     if kind == ObjectKind::Checkpoint
         && let Some((key, what, count)) = nested(checkpoint)?
     {
-        let message = format!(
-            "the {what} lies under {}: {}",
-            access(&key),
-            counted(count, "tensor", "tensors")
-        );
+        let place = match checkpoint.container() {
+            Container::Package => quoted(&key.join(".")),
+            _ => access(&key),
+        };
+        let message =
+            format!("the {what} lies under {place}: {}", counted(count, "tensor", "tensors"));
         report.add(
             Diagnosis::note("nested-weights", message)
                 .advice(format!("`--key {}` of depickle goes there", key.join("."))),
@@ -378,7 +409,9 @@ fn load(checkpoint: &Checkpoint, kind: ObjectKind, report: &mut Report) -> Resul
     if kind == ObjectKind::StateDict {
         report.load.push("# then build the model, and: model.load_state_dict(obj)".to_owned());
     }
+    // What is loaded of a package is one of its pickles, not all of them by name.
     if kind == ObjectKind::Checkpoint
+        && checkpoint.container() != Container::Package
         && let Some((key, what, _)) = nested(checkpoint)?
     {
         let keys = access(&key);

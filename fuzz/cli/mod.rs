@@ -73,6 +73,9 @@ fn look_at(command: &str, answer: Result<Answer, Failure>, printed: &[u8]) {
     let text = std::str::from_utf8(printed);
     if command.contains("--jsonl") {
         text.expect("UTF-8").lines().for_each(|line| depickle_fuzz::one_value(line.as_bytes()));
+    } else if whole && command.starts_with("tree") && command.contains("--json") {
+        // The attributes of each module are a value of their own.
+        depickle_fuzz::some_values(printed);
     } else if whole && (command.contains("--json") || command.contains("--sarif")) {
         depickle_fuzz::one_value(printed);
     }

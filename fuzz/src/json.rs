@@ -32,6 +32,12 @@ pub fn one_value(bytes: &[u8]) {
     }
 }
 
+/// Panics unless this is exactly one JSON value. It may hold several tagged ones, whose references
+/// are each one's own.
+pub fn some_values(bytes: &[u8]) {
+    Syntax::check(std::str::from_utf8(bytes).expect("JSON is UTF-8").trim_end_matches('\n'));
+}
+
 /// Each `$ref` names an `$id` that stands before it.
 fn references(value: &Value) {
     let mut known = HashSet::new();

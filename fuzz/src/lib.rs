@@ -24,7 +24,7 @@ pub use archives::{legacy, tar, zip};
 pub use checkpoints::checkpoint;
 pub use converts::convert;
 pub use cpython::cpython;
-pub use json::{json, one_value};
+pub use json::{json, one_value, some_values};
 pub use made::{made_file, made_pickle};
 pub use modules::modules;
 pub use numpy::numpy;

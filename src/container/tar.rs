@@ -148,9 +148,10 @@ impl Tar {
     /// # Errors
     /// [`Kind::Ambiguous`] if several have the name; [`Kind::Tar`] if it has no bytes of its own.
     pub fn find(&self, name: &[u8]) -> Result<Option<Extent>, Error> {
+        let wanted = name.strip_prefix(b"./").unwrap_or(name);
         let same = |member: &&TarMember| {
             let own = member.name.strip_prefix(b"./").unwrap_or(&member.name);
-            own == name
+            own == wanted
         };
         let mut found = self.members.iter().filter(same);
         let Some(member) = found.next() else { return Ok(None) };

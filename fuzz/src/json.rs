@@ -93,6 +93,7 @@ impl Syntax<'_> {
             }
             loop {
                 let Some(&end) = open.last() else {
+                    syntax.space();
                     assert!(syntax.rest.is_empty(), "something follows the value");
                     return deepest;
                 };

@@ -38,7 +38,7 @@ pub use salvage::{Salvaged, salvage};
 pub use survey::{Lost, Survey};
 pub use versions::Requires;
 pub use weights::obstacle;
-pub use words::human;
+pub use words::{human, thousands};
 
 /// What a file is expected to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -23,8 +23,9 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{} {many}", thousands(count)) }
 }
 
-/// Thousands set apart.
-pub(super) fn thousands(number: u64) -> String {
+/// A count for people: thousands set apart by commas.
+#[must_use]
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub(crate) use depickle::doctor::{human, thousands as count};
 use depickle::python::json;
 use depickle::torch::Error;
 use serde_json::{Value, json};
@@ -195,37 +196,6 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// Bytes for people: three digits and a unit of 1,024s.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(crate) fn human(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().unwrap_or(&"");
-    while size >= 1023.95 {
-        let Some(next) = units.next() else { break };
-        (size, unit) = (size / 1024.0, next);
-    }
-    format!("{size:.1} {unit}")
-}
-
-/// Counts for people: thousands set apart.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        let left = digits.len().saturating_sub(index);
-        if index > 0 && left.is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Lines of text from a file as they are; on a terminal without control characters, which

@@ -63,7 +63,7 @@ fn policy(case: &str) -> Policy {
         match words[..] {
             [";", "forbid", glob] => {
                 let positions = Positions::NONE;
-                policy = policy.with(Rule { pattern: Pattern::glob(glob), positions });
+                policy = policy.with(Rule { pattern: Pattern::glob(glob.to_owned()), positions });
             }
             [";", "extension", code, module, name] => {
                 policy = policy.with_extension(code.parse().unwrap(), module, name);

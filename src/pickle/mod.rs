@@ -12,6 +12,7 @@ mod error;
 mod graph;
 mod machine;
 mod opcode;
+mod pattern;
 mod policy;
 mod streams;
 mod text;
@@ -32,7 +33,8 @@ pub use graph::{
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};
-pub use policy::{Pattern, Policy, Position, Positions, Rule, glob_matches};
+pub use pattern::{Pattern, glob_matches};
+pub use policy::{Policy, Position, Positions, Rule};
 pub use streams::{Part, Streams};
 pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};
 pub use uses::{Handing, Use, What};

@@ -2,11 +2,16 @@
 //! nothing of it runs. Safety does not rest on it, since nothing recorded can be called; it
 //! decides how early to refuse.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
+
 use super::graph::Global;
+use super::pattern::{Key, Pattern, Text, enclosing, inner, is_named_as_class, passed};
 use super::uses::Handing;
 
 /// How a global is used.
@@ -78,175 +83,6 @@ impl fmt::Debug for Positions {
     }
 }
 
-/// Which globals a rule speaks about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pattern {
-    /// One global, by its exact bytes.
-    Name {
-        /// Its module.
-        module: Box<[u8]>,
-        /// Its qualified name.
-        name: Box<[u8]>,
-    },
-    /// All of a module and of its submodules.
-    Module(Box<[u8]>),
-    /// All of a module, and nothing of its submodules.
-    Only(Box<[u8]>),
-    /// All of a module and of its submodules that are named as classes are: without a dot,
-    /// beginning with a capital.
-    Classes(Box<[u8]>),
-    /// All of modules that have this name inside of others: `six.moves.builtins` is in `moves`.
-    Inner(Box<[u8]>),
-    /// All whose qualified name leads through this attribute: `a.os.b` leads through `os`.
-    Through(Box<[u8]>),
-    /// All of exactly this name, whatever their module.
-    Named(Box<[u8]>),
-    /// All whose `module.name` matches: `*` stands for any bytes, `?` for any one.
-    Glob(Box<[u8]>),
-}
-
-impl Pattern {
-    /// The global `name` of `module`.
-    #[must_use]
-    pub fn name(module: &str, name: &str) -> Self {
-        Self::Name { module: module.as_bytes().into(), name: name.as_bytes().into() }
-    }
-
-    /// Every global of `module` and its submodules.
-    #[must_use]
-    pub fn module(module: &str) -> Self {
-        Self::Module(module.as_bytes().into())
-    }
-
-    /// Every global of `module` itself.
-    #[must_use]
-    pub fn only(module: &str) -> Self {
-        Self::Only(module.as_bytes().into())
-    }
-
-    /// Every global of `module` and its submodules that is named as a class is.
-    #[must_use]
-    pub fn classes(module: &str) -> Self {
-        Self::Classes(module.as_bytes().into())
-    }
-
-    /// Every global of a module that is called `part` inside of another.
-    #[must_use]
-    pub fn inner(part: &str) -> Self {
-        Self::Inner(part.as_bytes().into())
-    }
-
-    /// Every global that is called `name` in its module.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self::Named(name.as_bytes().into())
-    }
-
-    /// Every global whose dotted name leads through `attribute`.
-    #[must_use]
-    pub fn through(attribute: &str) -> Self {
-        Self::Through(attribute.as_bytes().into())
-    }
-
-    /// Every global whose `module.name` matches `glob`.
-    #[must_use]
-    pub fn glob(glob: &str) -> Self {
-        Self::Glob(glob.as_bytes().into())
-    }
-
-    /// Whether `global` is meant.
-    #[must_use]
-    pub fn matches(&self, global: Global) -> bool {
-        match self {
-            Self::Name { module, name } => **module == *global.module && **name == *global.name,
-            Self::Module(module) => enclosing(global.module).any(|outer| *outer == **module),
-            Self::Classes(module) => {
-                is_named_as_class(global.name)
-                    && enclosing(global.module).any(|outer| *outer == **module)
-            }
-            Self::Only(module) => **module == *global.module,
-            Self::Inner(part) => inner(global.module).any(|inner| *inner == **part),
-            Self::Named(name) => **name == *global.name,
-            Self::Through(attribute) => passed(global.name).any(|part| *part == **attribute),
-            Self::Glob(glob) => glob_matches(glob, &[global.module, b".", global.name].concat()),
-        }
-    }
-}
-
-/// A module and those it lies in, innermost first.
-fn enclosing(module: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::successors(Some(module), |inner| {
-        let dot = inner.iter().rposition(|&byte| byte == b'.')?;
-        inner.get(..dot)
-    })
-}
-
-/// The parts of a module's path, but for the outermost.
-fn inner(module: &[u8]) -> impl Iterator<Item = &[u8]> {
-    module.split(|&byte| byte == b'.').skip(1)
-}
-
-/// Whether a name has no dot and begins, underscores aside, with a capital.
-fn is_named_as_class(name: &[u8]) -> bool {
-    let first = name.iter().find(|&&byte| byte != b'_');
-    first.is_some_and(u8::is_ascii_uppercase) && !name.contains(&b'.')
-}
-
-/// The parts of a dotted name; none if it has no dot.
-fn passed(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let dotted = name.contains(&b'.').then_some(name);
-    dotted.into_iter().flat_map(|name| name.split(|&byte| byte == b'.'))
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name { module, name } => Global { module, name }.fmt(f),
-            Self::Module(module) => write!(f, "module {}", String::from_utf8_lossy(module)),
-            Self::Only(module) => {
-                write!(f, "module {} alone", String::from_utf8_lossy(module))
-            }
-            Self::Classes(module) => {
-                write!(f, "classes of {}", String::from_utf8_lossy(module))
-            }
-            Self::Inner(part) => write!(f, "modules *.{}", String::from_utf8_lossy(part)),
-            Self::Named(name) => write!(f, "any {}", String::from_utf8_lossy(name)),
-            Self::Through(attribute) => {
-                write!(f, "through {}", String::from_utf8_lossy(attribute))
-            }
-            Self::Glob(glob) => f.write_str(&String::from_utf8_lossy(glob)),
-        }
-    }
-}
-
-/// Whether `text` matches `glob`, where `*` stands for any bytes and `?` for any one.
-///
-/// Takes time in proportion to the product of the lengths at worst, and no memory.
-#[must_use]
-pub fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
-    let (mut g, mut t) = (0_usize, 0_usize);
-    let mut retry = None;
-    while let Some(byte) = text.get(t) {
-        match glob.get(g) {
-            Some(b'*') => {
-                retry = Some((g, t));
-                g = g.saturating_add(1);
-            }
-            Some(b'?') => (g, t) = (g.saturating_add(1), t.saturating_add(1)),
-            Some(literal) if literal == byte => (g, t) = (g.saturating_add(1), t.saturating_add(1)),
-            _ => match retry {
-                Some((star, from)) => {
-                    let next = from.saturating_add(1);
-                    retry = Some((star, next));
-                    (g, t) = (star.saturating_add(1), next);
-                }
-                None => return false,
-            },
-        }
-    }
-    glob.get(g..).unwrap_or_default().iter().all(|&byte| byte == b'*')
-}
-
 /// One line of a policy: the globals that match may stand in these positions, no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -271,33 +107,36 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy(Arc<Inner>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A global's module and name, and what it does.
+type Handed = (Text, Text, &'static [Handing]);
+
+#[derive(Clone, Debug)]
 struct Inner {
     name: &'static str,
     rules: Vec<Rule>,
     otherwise: Positions,
-    index: Index,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
-    /// By name, then by module.
-    handings: HashMap<Box<[u8]>, ByModule>,
-}
-
-type Numbers = HashMap<Box<[u8]>, usize>;
-type ByModule = HashMap<Box<[u8]>, &'static [Handing]>;
-
-/// Numbers of rules by what they speak about: the last for each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Index {
-    /// By name, then by module: so that looking up needs no key of both.
-    names: HashMap<Box<[u8]>, Numbers>,
-    modules: Numbers,
-    only: Numbers,
-    classes: Numbers,
-    inner: Numbers,
-    attributes: Numbers,
-    named: Numbers,
+    handings: Vec<Handed>,
+    /// Numbers of rules, the last for each key.
+    by_key: Numbers,
+    /// Numbers of the rules that have no key, for they are globs.
     globs: Vec<usize>,
+    /// Numbers of handings.
+    by_global: Numbers,
 }
+
+impl PartialEq for Inner {
+    /// The numbers follow from what they number.
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |inner: &Self| (inner.name, inner.otherwise);
+        parts(self) == parts(other)
+            && self.rules == other.rules
+            && self.extensions == other.extensions
+            && self.handings == other.handings
+    }
+}
+
+impl Eq for Inner {}
 
 impl Policy {
     /// A policy of `rules`, the last that matches deciding; `otherwise` decides about
@@ -308,9 +147,18 @@ impl Policy {
         rules: impl IntoIterator<Item = Rule>,
         otherwise: Positions,
     ) -> Self {
-        let (index, extensions, handings) = (Index::default(), BTreeMap::new(), HashMap::new());
-        let mut inner = Inner { name, rules: Vec::new(), otherwise, index, extensions, handings };
-        rules.into_iter().for_each(|rule| inner.add(rule));
+        let rules = rules.into_iter();
+        let mut inner = Inner {
+            name,
+            rules: Vec::with_capacity(rules.size_hint().0),
+            otherwise,
+            extensions: BTreeMap::new(),
+            handings: Vec::new(),
+            by_key: Numbers::with_capacity(rules.size_hint().0),
+            globs: Vec::new(),
+            by_global: Numbers::default(),
+        };
+        rules.for_each(|rule| inner.add(rule));
         Self(Arc::new(inner))
     }
 
@@ -336,18 +184,28 @@ impl Policy {
 
     /// This policy, told what the global `name` of `module` does with what it is called with.
     #[must_use]
-    pub fn with_handing(mut self, module: &str, name: &str, ways: &'static [Handing]) -> Self {
-        let by_module = &mut Arc::make_mut(&mut self.0).handings;
-        let by_module = by_module.entry(name.as_bytes().into()).or_default();
-        by_module.insert(module.as_bytes().into(), ways);
+    pub fn with_handing(
+        mut self,
+        module: impl Into<Text>,
+        name: impl Into<Text>,
+        ways: &'static [Handing],
+    ) -> Self {
+        self.tell(module.into(), name.into(), ways);
         self
+    }
+
+    /// As [`with_handing`](Self::with_handing).
+    pub(crate) fn tell(&mut self, module: Text, name: impl Into<Text>, ways: &'static [Handing]) {
+        Arc::make_mut(&mut self.0).add_handing(module, name.into(), ways);
     }
 
     /// What `global` does with what it is called with, as far as the policy was told.
     #[must_use]
     pub fn handings(&self, global: Global) -> &'static [Handing] {
-        let by_module = self.0.handings.get(global.name);
-        by_module.and_then(|by_module| by_module.get(global.module)).copied().unwrap_or_default()
+        let Global { module, name } = global;
+        let handing =
+            self.0.by_global.find(&Key::Name(module, name), |number| self.0.handed(number));
+        handing.and_then(|number| self.0.handings.get(number)).map_or(&[], |(_, _, ways)| ways)
     }
 
     /// Whether it was told of any global what that does.
@@ -408,52 +266,98 @@ impl Policy {
 impl Inner {
     fn add(&mut self, rule: Rule) {
         let number = self.rules.len();
-        match &rule.pattern {
-            Pattern::Name { module, name } => {
-                self.index.names.entry(name.clone()).or_default().insert(module.clone(), number);
-            }
-            Pattern::Module(module) => {
-                self.index.modules.insert(module.clone(), number);
-            }
-            Pattern::Only(module) => {
-                self.index.only.insert(module.clone(), number);
-            }
-            Pattern::Classes(module) => {
-                self.index.classes.insert(module.clone(), number);
-            }
-            Pattern::Inner(part) => {
-                self.index.inner.insert(part.clone(), number);
-            }
-            Pattern::Named(name) => {
-                self.index.named.insert(name.clone(), number);
-            }
-            Pattern::Through(attribute) => {
-                self.index.attributes.insert(attribute.clone(), number);
-            }
-            Pattern::Glob(_) => self.index.globs.push(number),
-        }
         self.rules.push(rule);
+        let Self { rules, by_key, globs, .. } = self;
+        let key = |number| key(rules, number);
+        match key(number) {
+            Some(own) => by_key.set(&own, number, key),
+            None => globs.push(number),
+        }
+    }
+
+    fn add_handing(&mut self, module: Text, name: Text, ways: &'static [Handing]) {
+        let number = self.handings.len();
+        self.handings.push((module, name, ways));
+        let Self { handings, by_global, .. } = self;
+        let key = |number| handed(handings, number);
+        if let Some(own) = key(number) {
+            by_global.set(&own, number, key);
+        }
+    }
+
+    fn handed(&self, number: usize) -> Option<Key<'_>> {
+        handed(&self.handings, number)
     }
 
     /// The number of the last rule that matches.
     fn last_rule(&self, global: Global) -> Option<usize> {
-        let Index { names, modules, only, classes, inner: parts, attributes, named, globs } =
-            &self.index;
-        let name = names.get(global.name).and_then(|by_module| by_module.get(global.module));
-        let module = enclosing(global.module).filter_map(|module| modules.get(module));
-        let is_class = is_named_as_class(global.name);
-        let class = enclosing(global.module).filter_map(|module| classes.get(module));
-        let class = class.filter(|_| is_class);
-        let part = inner(global.module).filter_map(|part| parts.get(part));
-        let attribute = passed(global.name).filter_map(|part| attributes.get(part));
-        let called = named.get(global.name);
-        let single = name.into_iter().chain(called).chain(only.get(global.module));
-        let hashed = single.chain(module).chain(class).chain(part).chain(attribute).max().copied();
-        let later = |number: &&usize| hashed.is_none_or(|hashed| **number > hashed);
+        let Global { module, name } = global;
+        let find = |sought: Key| self.by_key.find(&sought, |number| key(&self.rules, number));
+        let single = [Key::Name(module, name), Key::Named(name), Key::Only(module)];
+        let classes = is_named_as_class(name).then(|| enclosing(module).map(Key::Classes));
+        let keys = single
+            .into_iter()
+            .chain(enclosing(module).map(Key::Module))
+            .chain(classes.into_iter().flatten())
+            .chain(inner(module).map(Key::Inner))
+            .chain(passed(name).map(Key::Through));
+        let keyed = keys.filter_map(find).max();
+        let later = |number: &&usize| keyed.is_none_or(|keyed| **number > keyed);
         let matches = |number: &&usize| {
             self.rules.get(**number).is_some_and(|rule| rule.pattern.matches(global))
         };
-        globs.iter().rev().take_while(later).find(matches).copied().or(hashed)
+        self.globs.iter().rev().take_while(later).find(matches).copied().or(keyed)
+    }
+}
+
+/// What rule `number` is found by.
+fn key(rules: &[Rule], number: usize) -> Option<Key<'_>> {
+    rules.get(number)?.pattern.key()
+}
+
+/// What handing `number` is found by.
+fn handed(handings: &[Handed], number: usize) -> Option<Key<'_>> {
+    let (module, name, _) = handings.get(number)?;
+    Some(Key::Name(module.as_bytes(), name.as_bytes()))
+}
+
+/// Places in a list, found by keys that the list itself holds: nothing is stored twice.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    table: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Numbers {
+    fn with_capacity(count: usize) -> Self {
+        Self { table: HashTable::with_capacity(count), ..Self::default() }
+    }
+
+    /// Makes `number` the place of `key`, if another was it before.
+    fn set<'list>(
+        &mut self,
+        key: &Key,
+        number: usize,
+        key_of: impl Fn(usize) -> Option<Key<'list>>,
+    ) {
+        let Self { table, hasher } = self;
+        let same = |at: &usize| key_of(*at).as_ref() == Some(key);
+        let rehash = |at: &usize| hasher.hash_one(key_of(*at));
+        match table.entry(hasher.hash_one(Some(key)), same, rehash) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = number,
+            Entry::Vacant(entry) => {
+                entry.insert(number);
+            }
+        }
+    }
+
+    fn find<'list>(
+        &self,
+        key: &Key,
+        key_of: impl Fn(usize) -> Option<Key<'list>>,
+    ) -> Option<usize> {
+        let same = |at: &usize| key_of(*at).as_ref() == Some(key);
+        self.table.find(self.hasher.hash_one(Some(key)), same).copied()
     }
 }
 
@@ -470,19 +374,6 @@ impl fmt::Display for Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs() {
-        let yes =
-            [("*", ""), ("os.*", "os.system"), ("a*b*c", "aXbbYc"), ("?.b", "a.b"), ("**", "x")];
-        let no = [("os.*", "oss.x"), ("a*b", "aXc"), ("?", ""), ("", "a"), ("a*bc", "abcb")];
-        for (glob, text) in yes {
-            assert!(glob_matches(glob.as_bytes(), text.as_bytes()), "{glob} {text}");
-        }
-        for (glob, text) in no {
-            assert!(!glob_matches(glob.as_bytes(), text.as_bytes()), "{glob} {text}");
-        }
-    }
 
     #[test]
     fn the_last_rule_that_matches_decides() {

@@ -126,29 +126,64 @@ fn is_submodule(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
 }
 
-/// Every older spelling of the global `name` of `module`, itself not among them.
-pub(crate) fn older(module: &str, name: &str) -> impl Iterator<Item = (String, String)> {
-    let owned = |module: &str, name: &str| (module.to_owned(), name.to_owned());
-    let names = NAMES.iter().chain(NAMES_READ).filter(|(_, new)| *new == (module, name));
-    let renamed = names.map(|((module, name), _)| owned(module, name));
-    let raised = module == "builtins" && is_word(EXCEPTIONS, name);
-    let raised = raised.then(|| owned("exceptions", name));
-    let moved = older_modules(module).map(|module| (module, name.to_owned()));
-    renamed.chain(raised).chain(moved).collect::<Vec<_>>().into_iter()
+/// Globals of one module by their own names, which a table's cell holds, and by those they had
+/// before.
+pub(crate) fn spellings(
+    module: &'static str,
+    names: &'static str,
+    mut each: impl FnMut(Cow<'static, str>, &'static str),
+) {
+    let older = Older::of(module);
+    for name in words(names) {
+        each(module.into(), name);
+        older.spellings(name).for_each(|(module, name)| each(module, name));
+    }
+}
+
+/// The words of a table's cell.
+pub(crate) fn words(cell: &'static str) -> impl Iterator<Item = &'static str> {
+    cell.split(' ')
+}
+
+/// The older spellings of what a module holds.
+struct Older {
+    /// What the module was called.
+    modules: Vec<Cow<'static, str>>,
+    /// What single names were, by today's.
+    names: Vec<(&'static str, Spelling)>,
+    /// Whether it holds what `exceptions` held.
+    raised: bool,
+}
+
+impl Older {
+    fn of(module: &str) -> Self {
+        let python2 = MODULES.iter().chain(MODULES_READ).filter(|(_, new)| *new == module);
+        let numpy1 = module.strip_prefix("numpy._core").filter(|rest| is_submodule(rest));
+        let numpy1 = numpy1.map(|rest| Cow::Owned(format!("numpy.core{rest}")));
+        let names = NAMES.iter().chain(NAMES_READ).filter(|(_, (new, _))| *new == module);
+        Self {
+            modules: python2.map(|(old, _)| Cow::Borrowed(*old)).chain(numpy1).collect(),
+            names: names.map(|(old, (_, new))| (*new, *old)).collect(),
+            raised: module == "builtins",
+        }
+    }
+
+    fn spellings(
+        &self,
+        name: &'static str,
+    ) -> impl Iterator<Item = (Cow<'static, str>, &'static str)> {
+        let renamed = self.names.iter().filter(move |(new, _)| *new == name);
+        let renamed = renamed.map(|(_, (module, name))| (Cow::Borrowed(*module), *name));
+        let raised = (self.raised && is_word(EXCEPTIONS, name)).then_some("exceptions".into());
+        let moved = raised.into_iter().chain(self.modules.iter().cloned());
+        renamed.chain(moved.map(move |module| (module, name)))
+    }
 }
 
 /// Every module of Python 2 that became `module` or one of its submodules.
 pub(crate) fn older_names_within(module: &str) -> impl Iterator<Item = &'static str> {
     let within = move |new: &str| new.strip_prefix(module).is_some_and(is_submodule);
     MODULES.iter().chain(MODULES_READ).filter(move |(_, new)| within(new)).map(|(old, _)| *old)
-}
-
-/// Every older spelling of a module.
-fn older_modules(module: &str) -> impl Iterator<Item = String> {
-    let python2 = MODULES.iter().chain(MODULES_READ).filter(move |(_, new)| *new == module);
-    let numpy1 = module.strip_prefix("numpy._core").filter(|rest| is_submodule(rest));
-    let numpy1 = numpy1.map(|rest| format!("numpy.core{rest}"));
-    python2.map(|(old, _)| (*old).to_owned()).chain(numpy1)
 }
 
 /// Whether this is the module of built-in names, by either spelling.
@@ -357,15 +392,12 @@ mod tests {
         let moved = MODULES.iter().chain(MODULES_READ).map(|(_, new)| (*new, "Some"));
         let raised = EXCEPTIONS.split(' ').map(|name| ("builtins", name));
         for (module, name) in all.chain(moved).chain(raised) {
-            let older: Vec<_> = older(module, name).collect();
+            let older: Vec<_> = Older::of(module).spellings(name).collect();
             assert!(!older.is_empty(), "{module}.{name}");
             for (old_module, old_name) in older {
-                let meant = canonical(&old_module, &old_name);
+                let meant = canonical(&old_module, old_name);
                 // Two names of one spelling: the table of names goes before that of modules.
-                if !NAMES
-                    .iter()
-                    .chain(NAMES_READ)
-                    .any(|(old, _)| *old == (&*old_module, &*old_name))
+                if !NAMES.iter().chain(NAMES_READ).any(|(old, _)| *old == (&*old_module, old_name))
                 {
                     assert_eq!((&*meant.0, meant.1), (module, name), "{old_module}.{old_name}");
                 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::forbidden::{self, Reach};
 use super::handing;
-use super::names;
+use super::names::{self, spellings, words};
 use super::whitelist::{self, Row};
 use crate::pickle::{Global, Pattern, Policy, Position, Positions, Rule};
 
@@ -12,7 +12,7 @@ use crate::pickle::{Global, Pattern, Policy, Position, Positions, Rule};
 #[must_use]
 pub fn weights_only() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-        let rules = whitelist::WEIGHTS_ONLY.iter().flat_map(whitelisted);
+        let rules = whitelisted(whitelist::WEIGHTS_ONLY.iter());
         handing(Policy::new("weights-only", rules, Positions::NONE))
     });
     &POLICY
@@ -24,7 +24,7 @@ pub fn weights_only() -> &'static Policy {
 pub fn strict() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         let held = Positions::only(Position::Value).and(Positions::only(Position::Instance));
-        let listed = whitelist::rows().flat_map(whitelisted);
+        let listed = listed().rules().iter().cloned();
         handing(Policy::new("strict", refusals().chain(listed), held))
     });
     &POLICY
@@ -36,10 +36,8 @@ pub fn strict() -> &'static Policy {
 #[must_use]
 pub fn models() -> &'static Policy {
     static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-        let listed = whitelist::rows().flat_map(|row| {
-            let positions = row.positions.and(HELD);
-            rules(row.module, row.names, positions)
-        });
+        let listed = listed().rules().iter().cloned();
+        let listed = listed.map(|rule| Rule { positions: rule.positions.and(HELD), ..rule });
         handing(Policy::new("models", refusals().chain(listed), HELD))
     });
     &POLICY
@@ -48,9 +46,8 @@ pub fn models() -> &'static Policy {
 /// The whitelist and nothing else: what stands in no row stands nowhere.
 #[must_use]
 pub fn listed() -> &'static Policy {
-    static LISTED: LazyLock<Policy> = LazyLock::new(|| {
-        Policy::new("whitelist", whitelist::rows().flat_map(whitelisted), Positions::NONE)
-    });
+    static LISTED: LazyLock<Policy> =
+        LazyLock::new(|| Policy::new("whitelist", whitelisted(whitelist::rows()), Positions::NONE));
     &LISTED
 }
 
@@ -65,94 +62,91 @@ const HELD: Positions = Positions::only(Position::Value)
     .and(Positions::only(Position::Instance))
     .and(Positions::only(Position::Call));
 
-fn whitelisted(row: &Row) -> Vec<Rule> {
-    rules(row.module, row.names, row.positions)
+/// A rule for each name of the rows under each of its spellings.
+fn whitelisted<'rows>(rows: impl Iterator<Item = &'rows Row>) -> Vec<Rule> {
+    let mut rules = Vec::with_capacity(1 << 10);
+    for &Row { module, names, positions, .. } in rows {
+        patterns(module, names, |pattern| rules.push(Rule { pattern, positions }));
+    }
+    rules
 }
 
 /// What a forbidden global reaches, and why; none if the tables have nothing against it.
 #[must_use]
 pub fn reach(global: Global) -> Option<(Reach, &'static str)> {
-    static INDEX: LazyLock<(Policy, Vec<(Reach, &'static str)>)> = LazyLock::new(|| {
-        let all = forbidden();
-        let reasons = all.iter().map(|(reach, why, _)| (*reach, *why)).collect();
-        let rules = all.into_iter().map(|(_, _, rule)| rule);
-        (Policy::new("forbidden", rules, Positions::ALL), reasons)
-    });
-    let (policy, reasons) = &*INDEX;
-    reasons.get(policy.rule_number(global)?).copied()
+    static INDEX: LazyLock<Policy> =
+        LazyLock::new(|| Policy::new("forbidden", refusals(), Positions::ALL));
+    forbidden().get(INDEX.rule_number(global)?).map(|(reach, why, _)| (*reach, *why))
 }
 
 type Reasoned = (Reach, &'static str, Rule);
 
 fn refusals() -> impl Iterator<Item = Rule> {
-    forbidden().into_iter().map(|(_, _, rule)| rule)
+    forbidden().iter().map(|(_, _, rule)| rule.clone())
 }
 
-fn forbidden() -> Vec<Reasoned> {
+/// All that is forbidden, and why.
+fn forbidden() -> &'static [Reasoned] {
+    static ALL: LazyLock<Vec<Reasoned>> = LazyLock::new(reasoned);
+    &ALL
+}
+
+fn reasoned() -> Vec<Reasoned> {
     let refused = |pattern| Rule { pattern, positions: Positions::NONE };
-    let rows = forbidden::ROWS.iter().flat_map(|row| {
-        let rules = row.modules.split(' ').flat_map(move |module| match row.names {
-            forbidden::ALL => names::older_names_within(module)
-                .chain([module])
-                .map(|module| refused(Pattern::module(module)))
-                .collect::<Vec<_>>(),
-            forbidden::OWN => vec![refused(Pattern::only(module))],
-            names => rules(module, names, Positions::NONE)
-                .into_iter()
-                .flat_map(|rule| of_paths(&rule).into_iter().flatten().chain([rule]))
-                .collect(),
-        });
-        rules.map(move |rule| (row.reach, row.why, rule))
-    });
-    let words = |table: &'static [(Reach, &'static str)], why, pattern: fn(&str) -> Pattern| {
-        table.iter().flat_map(move |(reach, words)| {
-            words.split(' ').map(move |word| (*reach, why, refused(pattern(word))))
-        })
-    };
-    let inner = words(forbidden::INNER, "that module by another way", Pattern::inner);
+    let each =
+        |table: &'static [(Reach, &'static str)], why, pattern: fn(&'static str) -> Pattern| {
+            table.iter().flat_map(move |(reach, text)| {
+                words(text).map(move |word| (*reach, why, refused(pattern(word))))
+            })
+        };
+    let inner = each(forbidden::INNER, "that module by another way", Pattern::inner);
     let named =
-        words(forbidden::NAMED, "a module or handle that another module holds", Pattern::named);
+        each(forbidden::NAMED, "a module or handle that another module holds", Pattern::named);
     let through = "leads through a module or handle that another holds";
-    let through = words(forbidden::THROUGH, through, Pattern::through);
-    inner.chain(named).chain(through).chain(rows).collect()
+    let through = each(forbidden::THROUGH, through, Pattern::through);
+    let mut all = Vec::with_capacity(1 << 11);
+    all.extend(inner.chain(named).chain(through));
+    for row in forbidden::ROWS {
+        let mut refuse = |pattern| all.push((row.reach, row.why, refused(pattern)));
+        for module in words(row.modules) {
+            match row.names {
+                forbidden::ALL => {
+                    let older = names::older_names_within(module);
+                    older.chain([module]).for_each(|module| refuse(Pattern::module(module)));
+                }
+                forbidden::OWN => refuse(Pattern::only(module)),
+                names => patterns(module, names, |pattern| {
+                    of_paths(&pattern).into_iter().flatten().for_each(&mut refuse);
+                    refuse(pattern);
+                }),
+            }
+        }
+    }
+    all
 }
 
 /// What is said of `pathlib.Path`'s methods, said of the classes that files name.
-fn of_paths(rule: &Rule) -> Option<[Rule; 2]> {
-    let Pattern::Name { module, name } = &rule.pattern else { return None };
-    let method = name.strip_prefix(b"Path.").filter(|_| module.starts_with(b"pathlib"))?;
-    Some([&b"PosixPath."[..], b"WindowsPath."].map(|class| Rule {
-        pattern: Pattern::Name { module: module.clone(), name: [class, method].concat().into() },
-        positions: rule.positions,
-    }))
+fn of_paths(pattern: &Pattern) -> Option<[Pattern; 2]> {
+    let Pattern::Name { module, name } = pattern else { return None };
+    let method = name.strip_prefix("Path.").filter(|_| module.starts_with("pathlib"))?;
+    let of = |class| Pattern::name(module.clone(), format!("{class}.{method}"));
+    Some([of("PosixPath"), of("WindowsPath")])
 }
 
-/// A rule for each name under each of its spellings.
-fn rules(module: &str, names: &str, positions: Positions) -> Vec<Rule> {
+/// A pattern for each name under each of its spellings.
+fn patterns(module: &'static str, names: &'static str, mut each: impl FnMut(Pattern)) {
     if names == "*" {
-        return vec![Rule { pattern: Pattern::classes(module), positions }];
+        return each(Pattern::classes(module));
     }
-    let rule = |(module, name): (String, String)| Rule {
-        pattern: Pattern::name(&module, &name),
-        positions,
-    };
-    names.split(' ').flat_map(|name| spellings(module, name)).map(rule).collect()
-}
-
-/// A global by its own name and those it had before.
-fn spellings(module: &str, name: &str) -> impl Iterator<Item = (String, String)> {
-    let own = [(module.to_owned(), name.to_owned())];
-    own.into_iter().chain(names::older(module, name))
+    spellings(module, names, |module, name| each(Pattern::name(module, name)));
 }
 
 /// Tells a policy what globals do with what they are called with.
-fn handing(policy: Policy) -> Policy {
-    let rows = handing::ROWS.iter();
-    let each = rows.flat_map(|row| row.names.split(' ').map(move |name| (row, name)));
-    each.fold(policy, |policy, (row, name)| {
-        spellings(row.module, name)
-            .fold(policy, |policy, (module, name)| policy.with_handing(&module, &name, row.ways))
-    })
+fn handing(mut policy: Policy) -> Policy {
+    for row in handing::ROWS {
+        spellings(row.module, row.names, |module, name| policy.tell(module, name, row.ways));
+    }
+    policy
 }
 
 #[cfg(test)]

@@ -65,6 +65,10 @@ impl Default for Scanner {
 /// Memory for one file (bytes), unless said otherwise.
 const MEMORY: u64 = 1 << 30;
 
+/// Files up to here (bytes) are read at once: what is judged is then one state of them, and one
+/// call of the system costs less than one for each member.
+const SMALL: u64 = 1 << 18;
+
 impl Scanner {
     /// A scanner with the tables as they are, and 1 GiB of memory for one file.
     #[must_use]
@@ -88,7 +92,8 @@ impl Scanner {
     /// Whitelists globals whose `module.name` matches, in any position: an organisation's own.
     #[must_use]
     pub fn allow(mut self, glob: &str) -> Self {
-        let rule = PolicyRule { pattern: Pattern::glob(glob), positions: Positions::ALL };
+        let rule =
+            PolicyRule { pattern: Pattern::glob(glob.to_owned()), positions: Positions::ALL };
         self.forbidden = self.forbidden.with(rule.clone());
         self.listed = self.listed.with(rule);
         self
@@ -97,7 +102,8 @@ impl Scanner {
     /// Forbids globals whose `module.name` matches, in any position.
     #[must_use]
     pub fn forbid(mut self, glob: &str) -> Self {
-        let rule = PolicyRule { pattern: Pattern::glob(glob), positions: Positions::NONE };
+        let rule =
+            PolicyRule { pattern: Pattern::glob(glob.to_owned()), positions: Positions::NONE };
         self.forbidden = self.forbidden.with(rule.clone());
         self.listed = self.listed.with(rule);
         self
@@ -138,6 +144,11 @@ impl Scanner {
     #[must_use]
     pub fn scan_path(&self, path: &Path) -> Report {
         match File::open(path).and_then(FileSource::new) {
+            Ok(source) if source.len() <= SMALL => match source.fetch(0, source.len()) {
+                Ok(bytes) => self.scan(&bytes),
+                // What can be read of it is judged, the rest named.
+                Err(_) => self.scan(&source),
+            },
             Ok(source) => self.scan(&source),
             Err(why) => Report::unread(&format!("cannot be opened: {why}")),
         }

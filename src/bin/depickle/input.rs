@@ -34,7 +34,8 @@ impl Reading {
             Preset::Models => policy::models().clone(),
             Preset::Inspect => Policy::inspect(),
         };
-        let rule = |glob: &String, positions| Rule { pattern: Pattern::glob(glob), positions };
+        let rule =
+            |glob: &String, positions| Rule { pattern: Pattern::glob(glob.clone()), positions };
         let allowed = self.allow.iter().map(|glob| rule(glob, Positions::ALL));
         let forbidden = self.forbid.iter().map(|glob| rule(glob, Positions::NONE));
         let policy = allowed.chain(forbidden).fold(preset, Policy::with);

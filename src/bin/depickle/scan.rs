@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Scan) -> Result<Answer, Failure> {
     let bar = Counter::new("scanning", found.len(), !args.no_progress);
     // Reports come in any order, and are shown in the order of the files.
     let mut failure = None;
-    each(&scanner, &found, args.jobs(), &mut |file, report| {
+    each(&scanner, &found, args.jobs(found.len()), &mut |file, report| {
         bar.advance();
         totals.add(report.verdict);
         match sink.take(&mut out, file, report) {
@@ -135,9 +135,11 @@ impl Scan {
         })
     }
 
-    fn jobs(&self) -> usize {
+    /// How many files to read at once, of so many: nobody is asked for the cores to read one.
+    fn jobs(&self, files: usize) -> usize {
         let all = || thread::available_parallelism().map_or(1, usize::from);
-        self.jobs.unwrap_or_else(all).clamp(1, 256)
+        let jobs = if files < 2 { 1 } else { self.jobs.unwrap_or_else(all) };
+        jobs.clamp(1, 256.min(files.max(1)))
     }
 }
 
@@ -149,8 +151,11 @@ fn each(
     jobs: usize,
     take: &mut dyn FnMut(&Found, &Report) -> bool,
 ) {
+    if jobs == 1 {
+        let _wanted = files.iter().all(|file| take(file, &scan(scanner, file)));
+        return;
+    }
     let next = AtomicUsize::new(0);
-    let jobs = jobs.min(files.len()).max(1);
     thread::scope(|scope| {
         // Reports wait for the files before them; few enough that memory stays bounded.
         let (sender, reports) = mpsc::sync_channel(jobs.saturating_mul(64));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::base::Budget;
 use crate::pickle::Global;
-use crate::python::names;
+use crate::python::names::spellings;
 use crate::python::whitelist::{self, Known};
 
 macro_rules! kinds {
@@ -198,12 +198,10 @@ fn table() -> Table {
     let mut kinds = Table::new();
     for row in whitelist::rows() {
         let Known::View(kind) = row.known else { continue };
-        for name in row.names.split(' ') {
-            let own = (row.module.to_owned(), name.to_owned());
-            for (module, name) in names::older(row.module, name).chain([own]) {
-                kinds.entry(module.into()).or_default().insert(name.into(), kind);
-            }
-        }
+        spellings(row.module, row.names, |module, name| {
+            let names = kinds.entry(module.into_owned().into()).or_default();
+            names.insert(name.into(), kind);
+        });
     }
     kinds
 }

@@ -222,6 +222,26 @@ fn archives_that_readers_read_differently_are_dangerous() {
 }
 
 #[test]
+fn what_is_encrypted_is_unread_and_what_is_only_said_to_be_is_dangerous() {
+    for name in ["sealed_stored.zip.bin", "sealed_deflated.zip.bin"] {
+        let report = Scanner::new().scan_path(&root().join("tests/fixtures/scan").join(name));
+        assert_eq!(report.verdict, Verdict::Error, "{name}: {:?}", report.findings);
+        assert_eq!(found(&report), BTreeSet::from(["unread"]), "{name}");
+        assert!(report.findings[0].message.contains("encrypted"), "{name}");
+    }
+    let honest = fs::read(root().join("tests/fixtures/scan/hostile_deflated.zip.bin")).unwrap();
+    for mut lying in [zip(&[("a/data.pkl", BENIGN)]), honest] {
+        let entry = lying.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+        lying[6] |= 1;
+        lying[entry + 8] |= 1;
+        let report = scan(&lying);
+        assert_eq!(report.verdict, Verdict::Dangerous);
+        assert!(found(&report).contains("container-ambiguous"), "{:?}", report.findings);
+        assert_eq!(report.pickles, 1, "what stands there is judged");
+    }
+}
+
+#[test]
 fn members_are_judged_by_content_under_any_name() {
     for name in ["a/data.pkl", "a/data/0", "a/readme.txt", "x", "a/code/net.py", "a/.hidden"] {
         let report = scan(&zip(&[("a/version", b"3\n"), (name, HOSTILE)]));
@@ -315,7 +335,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 fn honest() -> Vec<PathBuf> {
     let all = files(&root().join("tests/fixtures"));
-    all.into_iter().filter(|path| !path.to_string_lossy().contains("hostile")).collect()
+    let apart = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains("hostile") || path.contains("sealed")
+    };
+    all.into_iter().filter(|path| !apart(path)).collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Archives: every member by its content, and what is odd about the container.
 
+use std::collections::HashSet;
+
 use super::content::{HEAD, Role, Run, Spot};
 use super::finding::{Finding, Place};
 use super::part::Part;
@@ -132,7 +134,21 @@ impl Run<'_> {
     }
 
     fn members(&mut self, source: &dyn Source, zip: &Zip, spot: &Spot) {
+        let mut encrypted = HashSet::new();
         for finding in zip.findings() {
+            // Whether what the directory says is encrypted is so shows when it is read.
+            match finding.oddity {
+                Oddity::Flags(flags) if flags & ENCRYPTED != 0 => {
+                    encrypted.insert(finding.at.0);
+                    continue;
+                }
+                Oddity::StoredSizes { compressed, size }
+                    if compressed > size && encrypted.contains(&finding.at.0) =>
+                {
+                    continue;
+                }
+                _ => {}
+            }
             let (rule, message) = odd(&finding.oddity);
             let member = finding.member.as_deref().map(String::from_utf8_lossy);
             let place = match &member {
@@ -221,15 +237,21 @@ impl Run<'_> {
                 // Both sizes, if they differ: readers take one or the other.
                 let len = member.size().max(data.len);
                 let part = Part::new(source, data.at.0, len);
-                if encrypted(member) && !looks_plain(&part) {
-                    return self.find(rules::UNREAD, entry, "an encrypted member: not looked into");
+                if encrypted(member) {
+                    let plain = looks_plain(&part);
+                    self.said_encrypted(plain, &entry);
+                    if !plain {
+                        return;
+                    }
                 }
                 self.content(&part, &inner, role);
             }
             Method::Deflated => self.deflated(source, zip, member, data, &inner, role, &entry),
             Method::Other(method) => {
-                let message =
-                    format!("compressed by method {method}, which is not read: not looked into");
+                let what = if encrypted(member) { "encrypted and " } else { "" };
+                let message = format!(
+                    "{what}compressed by method {method}, which is not read: not looked into"
+                );
                 return self.find(rules::UNREAD, entry, message);
             }
         }
@@ -252,6 +274,7 @@ impl Run<'_> {
     ) {
         // Tensors packed by hand are told from pickles by their first bytes.
         if role == Role::Storage
+            && !encrypted(member)
             && let Ok(head) = zip.head(source, member, HEAD)
             && !super::judge::begins(&head)
         {
@@ -259,13 +282,33 @@ impl Run<'_> {
         }
         let before = self.budget.clone();
         match zip.read_at(source, member, data, &mut self.budget) {
-            Ok(bytes) => self.content(&bytes, inner, role),
+            Ok(bytes) => {
+                if encrypted(member) {
+                    self.said_encrypted(true, entry);
+                }
+                self.content(&bytes, inner, role);
+            }
+            Err(_) if encrypted(member) => self.said_encrypted(false, entry),
             Err(why) => {
                 let message = format!("a member that could not be unpacked: {why}");
                 self.find(rules::UNREAD, entry.clone(), message);
             }
         }
         self.budget = before;
+    }
+
+    /// What it means that the directory says a member is encrypted, which it is not if it could
+    /// be read.
+    fn said_encrypted(&mut self, plain: bool, entry: &Place) {
+        let (rule, message) = if plain {
+            (
+                rules::AMBIGUOUS,
+                "said to be encrypted, which it is not: some readers refuse it, others read on",
+            )
+        } else {
+            (rules::UNREAD, "an encrypted member: not looked into")
+        };
+        self.find(rule, entry.clone(), message);
     }
 
     fn checksum(&mut self, source: &dyn Source, zip: &Zip, member: Member<'_>, entry: &Place) {
@@ -438,9 +481,12 @@ fn sort(zip: &Zip) -> Sort {
     sort
 }
 
+/// General purpose flags that say a member is encrypted.
+const ENCRYPTED: u16 = 0x0001 | 0x0040 | 0x2000;
+
 /// Whether the directory says that a member is encrypted.
 const fn encrypted(member: Member<'_>) -> bool {
-    member.flags() & (0x0001 | 0x0040 | 0x2000) != 0
+    member.flags() & ENCRYPTED != 0
 }
 
 /// Whether a member said to be encrypted is not: it reads as a pickle, archive or text.

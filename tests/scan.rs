@@ -180,6 +180,37 @@ fn an_organisation_adds_its_own() {
     assert_eq!(known.scan_bytes(&b"\x80\x02\x82\x07)R."[..]).verdict, Verdict::Dangerous);
 }
 
+#[test]
+fn what_stands_behind_a_long_operand_is_not_skipped() {
+    let long = |opcode: u8, len: u32| {
+        [&[opcode][..], &len.to_le_bytes(), &vec![b'1'; len as usize], b"0"].concat()
+    };
+    let line = |opcode: u8, quote: &[u8], len: usize| {
+        [&[opcode], quote, &vec![b'm'; len], quote, b"\n0"].concat()
+    };
+    // No pickler writes PROTO before these; Python reads on behind them.
+    let read = [
+        long(b'X', 70_000),
+        long(b'B', 3 << 20),
+        long(b'T', 3 << 20),
+        line(b'S', b"'", 70_000),
+        line(b'V', b"", 3 << 20),
+        [&b"I"[..], &vec![b' '; 70_000], b"1\n0"].concat(),
+    ];
+    for before in read {
+        let report = scan(&[&before[..], HOSTILE].concat());
+        assert_eq!(report.verdict, Verdict::Dangerous, "{:?}", before[0] as char);
+        // An operand that ends where nothing is an operation.
+        let noise = scan(&[&before[..], &[0xff; 9]].concat());
+        assert_eq!(noise.verdict, Verdict::Skipped, "{:?}: {noise:?}", before[0] as char);
+    }
+    // Numbers over the limit: what follows cannot be judged.
+    for number in [long(0x8b, 1 << 20), long(0x8b, (1 << 20) + 1), long(0x8b, 2 << 20)] {
+        let report = scan(&[&number[..], HOSTILE].concat());
+        assert!(matches!(report.verdict, Verdict::Error | Verdict::Dangerous), "{report:?}");
+    }
+}
+
 // Archives.
 
 fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {

@@ -111,6 +111,24 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether Python carries out what depickle stopped at, and goes on reading: operations that
+    /// no pickler writes (`docs/pickle-differences.md`). What follows is then seen by Python alone.
+    #[must_use]
+    pub fn python_goes_on(&self) -> bool {
+        let Kind::WrongType { found, .. } = self.kind() else { return false };
+        match self.opcode().map(Opcode::name) {
+            Some("SETITEM" | "SETITEMS") => matches!(*found, "list" | "bytearray"),
+            Some("APPEND" | "APPENDS" | "READONLY_BUFFER") => *found == "bytearray",
+            // A name that a call gives, or a text of Python 2 beyond ASCII.
+            Some("STACK_GLOBAL") => {
+                matches!(*found, "object" | "persistent object" | "extension" | "str")
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<End> for Kind {
     fn from(end: End) -> Self {
         Self::Ended(end)
@@ -194,7 +212,10 @@ impl fmt::Display for Error {
         if let Some(opcode) = opcode {
             write!(f, ", in {opcode}")?;
         }
-        f.write_str(kind.advice())
+        f.write_str(match self.python_goes_on() {
+            true => "; Python goes on here, but no pickler writes this: it was made by hand",
+            false => kind.advice(),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::inflate::{self, Packing};
 use super::part::Part;
 use super::rules::{self, Rule};
 use super::{Scanner, judge, line};
-use crate::base::{Budget, FileOffset, Source};
+use crate::base::{Budget, End, FileOffset, Source};
 use crate::container;
 use crate::pickle::{self, Kind, Ops};
 use crate::torch::legacy::{self, WINDOW};
@@ -20,6 +20,8 @@ const DEEPEST: u8 = 8;
 pub(super) const HEAD: u64 = 512;
 /// Bytes looked at to tell pickles from other data.
 const LONG_HEAD: u64 = 64 << 10;
+/// Bytes looked at where one operand reaches past those.
+const LONGEST_HEAD: u64 = 64 << 20;
 /// Pickles in a row that are judged.
 const MOST_STREAMS: u64 = 1 << 20;
 
@@ -94,6 +96,19 @@ enum Likeness {
     Other,
 }
 
+/// Whether an operand that reaches past the bytes seen may end within all of them.
+fn operand_ends(why: &pickle::Error, head: &Bytes, len: u64) -> bool {
+    match why.kind() {
+        Kind::Ended(End { wanted, left }) => {
+            let missing = wanted.saturating_sub(*left);
+            (head.len() as u64).saturating_add(missing) <= len
+        }
+        // A text, or a number behind spaces.
+        Kind::NoNewline => true,
+        _ => false,
+    }
+}
+
 impl Run<'_> {
     pub(super) fn find(&mut self, rule: &'static Rule, place: Place, message: impl Into<String>) {
         let message = line::printable(&message.into());
@@ -134,8 +149,10 @@ impl Run<'_> {
         let head = source.fetch(0, source.len().min(HEAD))?;
         // Of tensors' data there may be many, and little of it is more than that.
         if role == Role::Storage && !judge::begins(&head) {
-            let whole = source.len() <= HEAD;
-            if matches!(self.judge_head(&head, whole), Some(Likeness::Other | Likeness::Perhaps)) {
+            if matches!(
+                self.judge_head(&head, source.len()),
+                Some(Likeness::Other | Likeness::Perhaps)
+            ) {
                 return Ok(());
             }
         }
@@ -223,20 +240,23 @@ impl Run<'_> {
     /// How much the first bytes are like a pickle's. Any bytes may read as some operations, and
     /// some formats begin as pickles could: what they do decides.
     fn likeness(&self, source: &dyn Source, head: &Bytes) -> std::io::Result<Likeness> {
-        let whole = source.len() <= HEAD;
-        match self.judge_head(head, whole) {
-            Some(likeness) => Ok(likeness),
-            None => {
-                let head = source.fetch(0, source.len().min(LONG_HEAD))?;
-                let whole = source.len() <= LONG_HEAD;
-                // As far as one can see, these are operations.
-                Ok(self.judge_head(&head, whole).unwrap_or(Likeness::Pickle))
+        let len = source.len();
+        if let Some(likeness) = self.judge_head(head, len) {
+            return Ok(likeness);
+        }
+        for most in [LONG_HEAD, LONGEST_HEAD] {
+            let head = source.fetch(0, len.min(most))?;
+            if let Some(likeness) = self.judge_head(&head, len) {
+                return Ok(likeness);
             }
         }
+        // As far as one can see, these are operations.
+        Ok(Likeness::Pickle)
     }
 
-    /// None if more bytes must be seen.
-    fn judge_head(&self, head: &Bytes, whole: bool) -> Option<Likeness> {
+    /// None if more bytes must be seen, of `len`.
+    fn judge_head(&self, head: &Bytes, len: u64) -> Option<Likeness> {
+        let whole = len <= head.len() as u64;
         let mut budget = Budget::new(self.scanner.limits.clone());
         let at = FileOffset(0);
         let outcome = pickle::run(head.clone(), at, &self.scanner.inspect, &mut budget);
@@ -262,8 +282,14 @@ impl Run<'_> {
                     // A length may reach past anything: what led on to it counts.
                     let far = why.offset().0 > HEAD / 2;
                     let announced = head.first() == Some(&0x80);
-                    let more = head.len() as u64 <= HEAD || announced || far;
+                    let goes_on = far || operand_ends(why, head, len);
+                    let more = head.len() as u64 <= HEAD || announced || goes_on;
                     return if more { None } else { Some(Likeness::Other) };
+                }
+                // Python would go on, and nobody knows to what.
+                let beyond = why.python_goes_on() || matches!(why.kind(), Kind::Over(_));
+                if beyond && !formats::is_text(head) {
+                    return Some(Likeness::Perhaps);
                 }
                 // The end of the file in the middle of what is right so far.
                 let operations = Ops::new(head).take_while(Result::is_ok).count();
@@ -348,8 +374,7 @@ impl Run<'_> {
         if role == Role::Member && !bytes.starts_with(b"PK\x03\x04") {
             let head =
                 bytes.slice(..bytes.len().min(usize::try_from(LONG_HEAD).unwrap_or(usize::MAX)));
-            let whole = head.len() == bytes.len();
-            let alike = self.judge_head(&head, whole) != Some(Likeness::Other);
+            let alike = self.judge_head(&head, bytes.len() as u64) != Some(Likeness::Other);
             if !alike && !inflate::is_compressed(bytes) && !bytes.starts_with(b"\x93NUMPY") {
                 return;
             }
@@ -359,13 +384,12 @@ impl Run<'_> {
 
     /// Whether another pickle begins at `at`.
     fn another(&self, source: &dyn Source, at: u64) -> bool {
-        let len = source.len().saturating_sub(at).min(LONG_HEAD);
-        let Ok(head) = source.fetch(at, len) else { return false };
+        let left = source.len().saturating_sub(at);
+        let Ok(head) = source.fetch(at, left.min(LONG_HEAD)) else { return false };
         if matches!(head[..], [0x80, 0..=5, ..]) {
             return true;
         }
-        let whole = at.saturating_add(len) >= source.len();
-        self.judge_head(&head, whole) != Some(Likeness::Other)
+        self.judge_head(&head, left) != Some(Likeness::Other)
     }
 
     /// Bytes behind the last pickle.
@@ -429,7 +453,8 @@ impl Run<'_> {
         if !matches!(formats::of(head, head.len() as u64), None | Some(Format::Plain(_))) {
             return true;
         }
-        let whole = (head.len() as u64) < LONG_HEAD;
-        self.judge_head(head, whole) != Some(Likeness::Other)
+        let len = head.len() as u64;
+        let unpacked = if len < LONG_HEAD { len } else { u64::MAX };
+        self.judge_head(head, unpacked) != Some(Likeness::Other)
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct Inner {
 /// Bytes looked at for what they begin.
 const SHORTEST: usize = 2;
 
-/// Keys under which modules and tensors keep what is called later.
+/// Keys under which modules and tensors keep what is called later, and those that operations look
+/// for on an object before they look at its class (CPython 3.11 `Modules/_pickle.c`: `do_append`,
+/// `load_additems`, `load_build`).
 const HOOKS: &[&str] = &[
     "_forward_hooks",
     "_forward_pre_hooks",
@@ -43,7 +45,14 @@ const HOOKS: &[&str] = &[
     "_optimizer_step_pre_hooks",
     "_optimizer_step_post_hooks",
     "default_factory",
+    "append",
+    "extend",
+    "add",
+    "__setstate__",
 ];
+
+/// Parts of a state that can hold attributes: of two the second is slots, of a partial the fourth.
+const STATE_PARTS: usize = 4;
 
 /// Judges what a pickle built and how it ended. Gives what lies in its bytes.
 pub(super) fn judge(
@@ -385,12 +394,17 @@ impl<'graph> Judge<'_, 'graph> {
         if !self.seen.insert(state.id()) {
             return;
         }
-        let Some(dict) = state.as_dict() else { return };
-        // Modules keep their hooks before their attributes.
-        for (key, value) in dict.iter() {
-            let Value::Text(text) = key.value() else { continue };
-            if HOOKS.iter().any(|hook| hook.as_bytes() == text.as_bytes()) {
-                self.called_later(value);
+        let parts = state.as_tuple().into_iter().flat_map(|parts| parts.iter().take(STATE_PARTS));
+        for part in parts.chain([state]) {
+            let Some(dict) = part.as_dict() else { continue };
+            if part.id() != state.id() && !self.seen.insert(part.id()) {
+                continue;
+            }
+            for (key, value) in dict.iter() {
+                let Value::Text(text) = key.value() else { continue };
+                if HOOKS.iter().any(|hook| hook.as_bytes() == text.as_bytes()) {
+                    self.called_later(value);
+                }
             }
         }
     }
@@ -605,6 +619,7 @@ impl<'graph> Judge<'_, 'graph> {
             self.report.find(Finding::new(rules::OVERWRITE, place.clone(), message));
         }
         let (rule, message) = match why.category() {
+            _ if why.python_goes_on() => (rules::HAND_MADE, why.to_string()),
             Category::OverLimit | Category::Unsupported => {
                 (rules::UNREAD, format!("not read to its end: {why}"))
             }

@@ -108,6 +108,10 @@ rules! {
         "Source text that loading executes names modules or functions that are forbidden."
         "The text runs as Python when the file is loaded."
         "reduce_graph_module({\"_code\": \"import os; os.system('id')\"}, \"\")"
+    HAND_MADE "hand-made" High Dangerous
+        "Reading stopped at an operation that no pickler writes and that Python carries out."
+        "What follows is seen by Python alone."
+        "a global whose name a call gives; SETITEM on a list"
     AMBIGUOUS "container-ambiguous" High Dangerous
         "An archive that readers read differently."
         "What a scanner sees is then not what PyTorch loads."

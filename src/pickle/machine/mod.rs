@@ -144,6 +144,7 @@ fn open_to_effects(node: Option<Node>, wanted: &'static str) -> Step {
         Some(Node::Set(_) | Node::FrozenSet(_)) => "set",
         Some(Node::Tuple { .. }) => "tuple",
         Some(Node::Global(_)) => "global",
+        Some(Node::ByteArray(_)) => "bytearray",
         _ => "other object",
     };
     Err(wrong(wanted, found).into())

@@ -287,8 +287,7 @@ impl Run<'_> {
                     return if more { None } else { Some(Likeness::Other) };
                 }
                 // Python would go on, and nobody knows to what.
-                let beyond = why.python_goes_on() || matches!(why.kind(), Kind::Over(_));
-                if beyond && !formats::is_text(head) {
+                if why.python_goes_on() || matches!(why.kind(), Kind::Over(_)) {
                     return Some(Likeness::Perhaps);
                 }
                 // The end of the file in the middle of what is right so far.

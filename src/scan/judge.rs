@@ -2,9 +2,9 @@
 //! whatever the names.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
+use hashbrown::{HashMap, HashSet};
 
 use super::finding::{Building, Finding, Place, Position, Standing, Used};
 use super::rules::{self, Rule};

@@ -37,6 +37,21 @@ impl fmt::Display for Position {
     }
 }
 
+/// Whose reader a stream is read as. They differ only behind the BUILD of what joblib writes for an
+/// array (`joblib.numpy_pickle.NumpyArrayWrapper`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reading {
+    /// `joblib.load`: the array's elements follow in the stream, and the array takes the wrapper's
+    /// place.
+    #[default]
+    Joblib,
+    /// `joblib.load` of before joblib 1.2, which knows of no padding before the elements.
+    JoblibUnaligned,
+    /// `pickle.load`: the next operation follows, whatever the bytes are meant for.
+    Plain,
+}
+
 /// A set of [`Position`]s.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Positions(u8);
@@ -278,6 +293,7 @@ struct Inner {
     otherwise: Positions,
     index: Index,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
+    reading: Reading,
     /// By name, then by module.
     handings: HashMap<Box<[u8]>, ByModule>,
 }
@@ -309,7 +325,9 @@ impl Policy {
         otherwise: Positions,
     ) -> Self {
         let (index, extensions, handings) = (Index::default(), BTreeMap::new(), HashMap::new());
-        let mut inner = Inner { name, rules: Vec::new(), otherwise, index, extensions, handings };
+        let reading = Reading::Joblib;
+        let mut inner =
+            Inner { name, rules: Vec::new(), otherwise, index, extensions, reading, handings };
         rules.into_iter().for_each(|rule| inner.add(rule));
         Self(Arc::new(inner))
     }
@@ -332,6 +350,19 @@ impl Policy {
     pub fn with_extension(mut self, code: u32, module: &str, name: &str) -> Self {
         Arc::make_mut(&mut self.0).extensions.insert(code, (module.into(), name.into()));
         self
+    }
+
+    /// This policy, for streams read as `reading` says.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        Arc::make_mut(&mut self.0).reading = reading;
+        self
+    }
+
+    /// How streams are read.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        self.0.reading
     }
 
     /// This policy, told what the global `name` of `module` does with what it is called with.

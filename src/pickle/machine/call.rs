@@ -1,11 +1,12 @@
 //! Globals, and objects that Python would make by calling them.
 
+use super::arrays::may_wrap;
 use super::memo::{Globals, Spelled, Standing};
 use super::{Machine, Step, forbidden, refusal, wrong};
 use crate::base::Limit;
 use crate::pickle::error::Kind;
 use crate::pickle::graph::{Dict, EffectKind, Global, Items, Make, Node, NodeId, Span, Value};
-use crate::pickle::policy::{Position, Positions};
+use crate::pickle::policy::{Position, Positions, Reading};
 use crate::pickle::uses;
 
 impl Machine<'_> {
@@ -74,6 +75,7 @@ impl Machine<'_> {
         let hands = !self.policy.handings(global).is_empty();
         let bytes = module.len.saturating_add(name.len).saturating_add(Globals::ENTRY);
         self.build.budget().memory(bytes)?;
+        self.wrappers |= self.policy.reading() != Reading::Plain && may_wrap(global);
         let id = self.build.global(module, name)?;
         self.globals.by_name.insert(spelled, id);
         self.globals.standings.insert(id, Standing { positions, hands });

@@ -114,7 +114,12 @@ fn forbidden() -> Vec<Reasoned> {
         words(forbidden::NAMED, "a module or handle that another module holds", Pattern::named);
     let through = "leads through a module or handle that another holds";
     let through = words(forbidden::THROUGH, through, Pattern::through);
-    inner.chain(named).chain(through).chain(rows).collect()
+    let apart = forbidden::APART.iter().flat_map(|(modules, names)| {
+        let held = Positions::only(Position::Value).and(Positions::only(Position::Instance));
+        modules.split(' ').flat_map(move |module| rules(module, names, held))
+    });
+    let apart = apart.map(|rule| (Reach::File, "loads an array from a file beside", rule));
+    inner.chain(named).chain(through).chain(rows).chain(apart).collect()
 }
 
 /// What is said of `pathlib.Path`'s methods, said of the classes that files name.
@@ -164,7 +169,7 @@ mod tests {
     fn nothing_is_both_whitelisted_and_forbidden() {
         let refused = Policy::new("forbidden", refusals(), Positions::ALL);
         // These modules hold little else that is harmless.
-        let apart = ["io", "_io", "joblib.numpy_pickle"];
+        let apart = ["io", "_io", "joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle"];
         for row in whitelist::rows().filter(|row| !apart.contains(&row.module)) {
             for name in row.names.split(' ') {
                 let judged = refused.judge(row.module, name);

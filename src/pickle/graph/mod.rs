@@ -191,6 +191,17 @@ impl Graph {
         self.arrays.iter().map(place)
     }
 
+    /// Objects that BUILD or another operation changed after they were made; with `all`, all that
+    /// a call made.
+    pub(crate) fn recipes_or_changed(&self, all: bool) -> impl Iterator<Item = Object<'_>> {
+        let recipes = self.nodes.iter().enumerate().filter_map(move |(index, node)| {
+            let Node::Recipe(recipe) = node.unpack() else { return None };
+            let changed = self.recipes.get(recipe as usize)?.effects != Chain::EMPTY;
+            if all || changed { NodeId::arena(index) } else { None }
+        });
+        recipes.chain(self.aside.keys().copied()).map(|id| self.object(id))
+    }
+
     /// The highest protocol that a PROTO operation announced; 0 without one.
     #[must_use]
     pub const fn protocol(&self) -> u8 {

@@ -123,7 +123,12 @@ impl Machine<'_> {
             };
             match after {
                 Ok(true) => {}
-                Ok(false) => return Ok(cursor.position() as u64),
+                Ok(false) => {
+                    let kept = self.check_kept();
+                    let built = Opcode::from_byte(codes::BUILD);
+                    kept.map_err(|(at, kind)| Error::new(*kind, built, FileOffset(at)))?;
+                    return Ok(cursor.position() as u64);
+                }
                 Err(kind) => {
                     return Err(Error::new(*kind, Opcode::from_byte(byte), base.plus(at)));
                 }

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("container", &["base"]),
     ("python", &["base", "pickle"]),
     ("torch", &["base", "pickle", "container", "python"]),
-    ("doctor", &["base", "pickle", "container", "python", "torch", "convert"]),
+    ("doctor", &["base", "pickle", "container", "python", "torch", "convert", "scan"]),
     ("convert", &["base", "pickle", "container", "python", "torch"]),
     ("adapters", &["torch"]),
     ("scan", &["base", "pickle", "container", "python", "torch"]),

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::python::{is_dotted, quoted, spelled};
-use crate::base::{Budget, FileOffset, FileSource, Limits, Source};
-use crate::pickle::{
-    self, Global, Graph, Make, Object, Policy, Position, Positions, Recipe, Value,
-};
+use crate::base::{FileOffset, FileSource, Limits, Source};
+use crate::pickle::{Global, Graph, Make, Object, Outcome, Position, Positions, Recipe, Value};
 use crate::python::{names, policy};
-use crate::torch::{Checkpoint, Error, Stretch, stretches};
+use crate::scan::{Scanner, Visited};
+use crate::torch::{Checkpoint, Error, stretches};
 
 /// Lines that make `torch.load(weights_only=True)` accept a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Used {
 pub struct Globals {
     /// In the order of the file, each once.
     pub all: Vec<Used>,
-    /// Pickles that break, or members that cannot be read: what they name before is among
+    /// Pickles that break, and what cannot be read: what they name before is among
     /// `all`, what they would name behind is not.
     pub broken: Vec<Error>,
     /// How many pickles there are.
@@ -184,8 +184,9 @@ pub struct Globals {
     pub python: Python,
 }
 
-/// Finds every global of a file: in all pickles of all members, whatever they are called, and in
-/// those that follow each other. Nothing runs, and nothing is refused.
+/// Finds every global of a file, wherever a scan comes across a pickle: in all members, whatever
+/// they are called, in those that follow each other, in bytes, archives and compressed files in
+/// these. Nothing runs, and nothing is refused.
 ///
 /// ```
 /// use depickle::base::FileSource;
@@ -206,43 +207,41 @@ pub fn of(source: &dyn Source, limits: &Limits) -> Result<Globals, Error> {
     let mut found = Globals::default();
     let mut needs = Needs::default();
     let mut known: HashMap<(Vec<u8>, Vec<u8>), usize> = HashMap::new();
-    for stretch in stretches(source, limits)? {
-        let mut stretch = match stretch {
-            Ok(stretch) => stretch,
-            Err(why) => {
-                found.broken.push(why);
-                continue;
-            }
-        };
-        let mut at = stretch.start();
-        let most = stretch.pickles().unwrap_or(usize::MAX);
-        for index in 0..most {
-            if index > 0 && at >= stretch.end() {
-                break;
-            }
-            let mut budget = Budget::new(limits.clone());
-            let bytes = stretch.pickle_at(at, &mut budget)?;
-            let outcome = pickle::run(bytes, at, &Policy::inspect(), &mut budget);
-            let end = outcome.end;
-            // Bytes behind a pickle that begin no other.
-            if index > 0 && end.as_ref().err().is_some_and(|why| why.offset() == at) {
-                break;
-            }
-            found.pickles = found.pickles.saturating_add(1);
-            needs.add(&outcome.graph);
-            count(&outcome.graph, &stretch, &mut known, &mut found.all);
-            match end {
-                Ok(read) => at = at.plus(read),
-                Err(why) => {
-                    let why = Error::from(why);
-                    found.broken.push(match stretch.member() {
-                        Some(member) => why.in_member(member),
-                        None => why,
-                    });
-                    break;
-                }
-            }
+    // Pickles that break, where they do.
+    let mut breaks = HashSet::new();
+    let scanner = Scanner::new().limits(limits.clone());
+    let report = scanner.scan_each(source, &mut |visited| {
+        let Outcome { graph, end } = visited.outcome;
+        found.pickles = found.pickles.saturating_add(1);
+        // What torch.load reads itself.
+        if visited.surface {
+            needs.add(graph);
         }
+        count(graph, visited, &mut known, &mut found.all);
+        if let Err(why) = end {
+            breaks.insert((visited.member.map(str::to_owned), why.offset()));
+            let why = Error::from(why.clone());
+            found.broken.push(match visited.member {
+                Some(member) => why.in_member(member),
+                None => why,
+            });
+        }
+    });
+    if found.pickles == 0 {
+        // Says what the file is.
+        stretches(source, limits)?.try_for_each(|stretch| stretch.map(drop))?;
+    }
+    for finding in report.findings.iter().filter(|finding| finding.rule.id == UNREAD) {
+        let place = &finding.place;
+        let at = place.offset.unwrap_or_default();
+        if breaks.contains(&(place.member.as_deref().map(str::to_owned), at)) {
+            continue;
+        }
+        let why = Error::from(io::Error::other(finding.message.clone()));
+        found.broken.push(match &place.member {
+            Some(member) => why.in_member(member),
+            None => why,
+        });
     }
     found.python = needs.python();
     for used in &mut found.all {
@@ -250,6 +249,9 @@ pub fn of(source: &dyn Source, limits: &Limits) -> Result<Globals, Error> {
     }
     Ok(found)
 }
+
+/// The rule of what a scan could not read.
+const UNREAD: &str = "unread";
 
 /// As [`of`], of the file at a path, which errors name.
 ///
@@ -282,7 +284,7 @@ fn judge(used: &Used) -> Verdict {
 /// Counts how each global of a graph is used, by what refers to it.
 fn count(
     graph: &Graph,
-    stretch: &Stretch<'_>,
+    visited: &Visited<'_>,
     known: &mut HashMap<(Vec<u8>, Vec<u8>), usize>,
     all: &mut Vec<Used>,
 ) {
@@ -295,9 +297,9 @@ fn count(
                 module: text(global.module),
                 name: text(global.name),
                 positions: BTreeMap::new(),
-                first: object.offset().unwrap_or(stretch.start()),
-                member: stretch.member().map(str::to_owned),
-                inflated: stretch.is_inflated(),
+                first: object.offset().unwrap_or(graph.base()),
+                member: visited.member.map(str::to_owned),
+                inflated: visited.unpacked,
                 verdict: Verdict::Unknown,
             });
             all.len().saturating_sub(1)

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::asm::{shortest_integer, takes_integer};
 use super::decode::Ops;
 use super::error::Error;
+use super::graph::InlineArray;
 use super::opcode::{Form, Op};
 use crate::base::FileOffset;
 
@@ -34,6 +35,10 @@ pub struct Disassembly<'data> {
     rest: &'data [u8],
     at: FileOffset,
     decodes: bool,
+    /// Arrays still to come, the next one last.
+    arrays: Vec<InlineArray>,
+    /// Bytes of an array still to be told.
+    array_left: u64,
 }
 
 /// One line of a disassembly.
@@ -53,6 +58,9 @@ pub struct Line<'data> {
 pub enum Content<'data> {
     /// An operation.
     Op(Op<'data>),
+    /// The elements of an array that joblib wrote between operations: so many bytes, padding
+    /// before them included, of which this line has the first.
+    Array(u64),
     /// Bytes that are none, and why.
     Undecodable(Error),
     /// More of those bytes.
@@ -60,13 +68,29 @@ pub enum Content<'data> {
 }
 
 impl<'data> Disassembly<'data> {
-    /// Bytes that are no operation stand in lines of so many.
+    /// Bytes of joblib's arrays, or that are no operation, stand in lines of so many.
     const PIECE: usize = 32;
 
     /// Disassembles `bytes`, which begin at `base` in their file.
     #[must_use]
     pub const fn new(bytes: &'data [u8], base: FileOffset) -> Self {
-        Self { rest: bytes, at: base, decodes: true }
+        Self { rest: bytes, at: base, decodes: true, arrays: Vec::new(), array_left: 0 }
+    }
+
+    /// Told where arrays stand between operations: by
+    /// [`Graph::inline_arrays`](super::Graph::inline_arrays) of what the stream made.
+    #[must_use]
+    pub fn with_arrays(mut self, arrays: impl IntoIterator<Item = InlineArray>) -> Self {
+        self.arrays = arrays.into_iter().filter(|array| !array.pickled && array.len > 0).collect();
+        self.arrays.reverse();
+        self
+    }
+
+    /// The next bytes of an array.
+    fn array(&mut self, content: Content<'data>) -> Line<'data> {
+        let len = self.array_left.min(Self::PIECE as u64);
+        self.array_left = self.array_left.saturating_sub(len);
+        self.line(usize::try_from(len).unwrap_or(Self::PIECE), content)
     }
 
     /// The line that spells these bytes, whatever they are.
@@ -96,6 +120,13 @@ impl<'data> Iterator for Disassembly<'data> {
     fn next(&mut self) -> Option<Line<'data>> {
         if self.rest.is_empty() {
             return None;
+        }
+        if self.array_left > 0 {
+            return Some(self.array(Content::More));
+        }
+        if let Some(array) = self.arrays.pop_if(|array| array.at == self.at) {
+            self.array_left = array.len;
+            return Some(self.array(Content::Array(array.len)));
         }
         if !self.decodes {
             return Some(self.line(Self::PIECE, Content::More));

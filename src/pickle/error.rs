@@ -65,6 +65,8 @@ pub enum Kind {
     UnregisteredExtension(i64),
     /// An object that Python would be halfway through making.
     Unsupported(&'static str),
+    /// Where an array ends that joblib wrote into the stream cannot be known; the text says why.
+    InlineArray(&'static str),
     /// A limit was met.
     Over(Exceeded),
 }
@@ -105,7 +107,9 @@ impl Error {
         match self.kind() {
             Kind::Forbidden { .. } => Category::Forbidden,
             Kind::Over(_) => Category::OverLimit,
-            Kind::Unsupported(_) | Kind::UnknownProtocol(_) => Category::Unsupported,
+            Kind::Unsupported(_) | Kind::UnknownProtocol(_) | Kind::InlineArray(_) => {
+                Category::Unsupported
+            }
             _ => Category::Malformed,
         }
     }
@@ -181,6 +185,9 @@ impl fmt::Display for Kind {
             }
             Self::UnregisteredExtension(code) => write!(f, "unregistered extension code {code}"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
+            Self::InlineArray(why) => {
+                write!(f, "where this array of joblib's ends cannot be known: {why}")
+            }
             Self::Over(why) => write!(f, "{why}"),
         }
     }
@@ -199,6 +206,7 @@ impl Kind {
                 "; nothing was run: admit it (--allow) if you trust it, or look without refusing (--policy inspect)"
             }
             Self::NoBuffer(_) => "; give as many as the pickle was written with",
+            Self::InlineArray(_) => "; joblib writes none such: the file was made by hand",
             Self::Over(_) => "",
             _ => "; no Python would load this: the file is damaged or was made by hand",
         }

@@ -27,14 +27,14 @@ pub(crate) use encode::{Container, Open, Plain};
 pub use encode::{EncodeError, EncodeKind, Encoded, Encoder, Rename};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder, Items,
-    Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value, difference,
-    run_with_buffers,
+    BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder,
+    InlineArray, Items, Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value,
+    difference, run_with_buffers,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};
 pub use pattern::{Pattern, glob_matches};
-pub use policy::{Policy, Position, Positions, Rule};
-pub use streams::{Part, Streams};
+pub use policy::{Policy, Position, Positions, Reading, Rule};
+pub use streams::{Part, Streams, extent};
 pub use trace::{Annotated, AnnotatedLine, Name, Note, Thing};
 pub use uses::{Handing, Use, What};

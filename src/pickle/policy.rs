@@ -42,6 +42,21 @@ impl fmt::Display for Position {
     }
 }
 
+/// Whose reader a stream is read as. They differ only behind the BUILD of what joblib writes for an
+/// array (`joblib.numpy_pickle.NumpyArrayWrapper`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reading {
+    /// `joblib.load`: the array's elements follow in the stream, and the array takes the wrapper's
+    /// place.
+    #[default]
+    Joblib,
+    /// `joblib.load` of before joblib 1.2, which knows of no padding before the elements.
+    JoblibUnaligned,
+    /// `pickle.load`: the next operation follows, whatever the bytes are meant for.
+    Plain,
+}
+
 /// A set of [`Position`]s.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Positions(u8);
@@ -116,6 +131,7 @@ struct Inner {
     rules: Vec<Rule>,
     otherwise: Positions,
     extensions: BTreeMap<u32, (Box<str>, Box<str>)>,
+    reading: Reading,
     handings: Vec<Handed>,
     /// Numbers of rules, the last for each key.
     by_key: Numbers,
@@ -128,7 +144,7 @@ struct Inner {
 impl PartialEq for Inner {
     /// The numbers follow from what they number.
     fn eq(&self, other: &Self) -> bool {
-        let parts = |inner: &Self| (inner.name, inner.otherwise);
+        let parts = |inner: &Self| (inner.name, inner.otherwise, inner.reading);
         parts(self) == parts(other)
             && self.rules == other.rules
             && self.extensions == other.extensions
@@ -153,6 +169,7 @@ impl Policy {
             rules: Vec::with_capacity(rules.size_hint().0),
             otherwise,
             extensions: BTreeMap::new(),
+            reading: Reading::Joblib,
             handings: Vec::new(),
             by_key: Numbers::with_capacity(rules.size_hint().0),
             globs: Vec::new(),
@@ -180,6 +197,19 @@ impl Policy {
     pub fn with_extension(mut self, code: u32, module: &str, name: &str) -> Self {
         Arc::make_mut(&mut self.0).extensions.insert(code, (module.into(), name.into()));
         self
+    }
+
+    /// This policy, for streams read as `reading` says.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        Arc::make_mut(&mut self.0).reading = reading;
+        self
+    }
+
+    /// How streams are read.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        self.0.reading
     }
 
     /// This policy, told what the global `name` of `module` does with what it is called with.

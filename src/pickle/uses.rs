@@ -6,8 +6,9 @@
 //! for what nobody can know.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use super::graph::{Effect, EffectKind, Global, Items, Make, Object, Recipe, Value};
+use super::graph::{Effect, EffectKind, Global, Items, Make, NodeId, Object, Recipe, Value};
 use super::policy::{Policy, Position, Positions};
 
 /// Calls followed through calls, and attributes through attributes. Honest files need three.
@@ -49,7 +50,36 @@ pub enum Handing {
     Loads(u8),
     /// Gives bytes, made of what it is given and nothing else.
     Bytes,
+    /// Keeps what one argument holds, alone or in a dict or list, to be called later: hooks.
+    Holds(u8),
 }
+
+/// Keys of a state under which modules, tensors and dicts keep what they call later.
+///
+/// Source: PyTorch 2.15 `torch/nn/modules/module.py`, `torch/optim/optimizer.py`.
+const HOOKS: &[&[u8]] = &[
+    b"_forward_hooks",
+    b"_forward_pre_hooks",
+    b"_backward_hooks",
+    b"_backward_pre_hooks",
+    b"_full_backward_hooks",
+    b"_state_dict_hooks",
+    b"_state_dict_pre_hooks",
+    b"_load_state_dict_pre_hooks",
+    b"_load_state_dict_post_hooks",
+    b"_optimizer_step_pre_hooks",
+    b"_optimizer_step_post_hooks",
+    b"default_factory",
+];
+
+/// Attributes that an unpickler looks up on the object itself, so that a state can set them, and
+/// calls with what the next operation gives it.
+///
+/// Source: CPython 3.11 `Modules/_pickle.c` (`load_build`, `do_append`, `load_additems`).
+const LOOKED_UP: &[&[u8]] = &[b"__setstate__", b"append", b"extend", b"add"];
+
+/// Dicts of states that are short enough to be looked at for each object that shares them.
+const SHORT: usize = 8;
 
 /// One class, function or object that a call uses.
 #[derive(Clone, Debug)]
@@ -232,6 +262,85 @@ impl Policy {
         }
     }
 
+    /// Calls `visit` with what an object keeps for calling later, once all of the stream has been
+    /// read: what a hook's dict holds may be put there last. `seen` is what several objects share
+    /// and has been looked at.
+    pub fn uses_later<'graph>(
+        &self,
+        object: Object<'graph>,
+        seen: &mut HashSet<NodeId>,
+        visit: &mut dyn FnMut(Use<'graph>),
+    ) {
+        for effect in object.effects().filter(|effect| effect.kind == EffectKind::State) {
+            let Some(state) = effect.items.get(0) else { continue };
+            let parts = state.as_tuple().filter(|parts| parts.len() == 2);
+            let parts = parts.map_or([Some(state), None], |parts| [parts.get(0), parts.get(1)]);
+            for dict in parts.into_iter().flatten() {
+                self.state_kept(dict, seen, visit);
+            }
+        }
+        let Some(recipe) = object.as_recipe() else { return };
+        let Some(global) = recipe.callable().as_global() else { return };
+        for handing in self.handings(global) {
+            if let Handing::Holds(index) = *handing {
+                let args = recipe.args().as_tuple();
+                if let Some(held) = args.and_then(|args| args.get(index.into())) {
+                    self.held(held, seen, visit);
+                }
+            }
+        }
+    }
+
+    fn state_kept<'graph>(
+        &self,
+        state: Object<'graph>,
+        seen: &mut HashSet<NodeId>,
+        visit: &mut dyn FnMut(Use<'graph>),
+    ) {
+        let Some(dict) = state.as_dict() else { return };
+        if dict.len() > SHORT && !seen.insert(state.id()) {
+            return;
+        }
+        for (key, value) in dict.iter() {
+            let Value::Text(key) = key.value() else { continue };
+            if HOOKS.contains(&key.as_bytes()) {
+                self.held(value, seen, visit);
+            } else if LOOKED_UP.contains(&key.as_bytes()) {
+                let args = Args { first: None, then: None, known: false, named: false };
+                let mut next = Some(Call { callable: value, args, position: Position::Call });
+                for _ in 0..DEEPEST {
+                    let Some(call) = next.take() else { break };
+                    next = self.one_call(call, visit);
+                }
+            }
+        }
+    }
+
+    /// Callables held in a dict, list or alone.
+    fn held<'graph>(
+        &self,
+        held: Object<'graph>,
+        seen: &mut HashSet<NodeId>,
+        visit: &mut dyn FnMut(Use<'graph>),
+    ) {
+        if held.as_global().is_some() {
+            return self.kept(held, visit);
+        }
+        let mut each = |value: Object<'graph>| self.kept(value, visit);
+        match held.value() {
+            Value::Dict(dict) if seen.insert(held.id()) => {
+                dict.iter().for_each(|(_, value)| each(value));
+            }
+            Value::Recipe(recipe) if seen.insert(held.id()) => {
+                recipe.set_items().for_each(|(_, value)| each(value));
+            }
+            Value::List(items) | Value::Tuple(items) if seen.insert(held.id()) => {
+                items.iter().for_each(each);
+            }
+            _ => {}
+        }
+    }
+
     /// Everything that calling `callable` with `args` uses.
     pub(crate) fn uses<'graph>(
         &self,
@@ -303,7 +412,7 @@ impl Policy {
         let unknown = || Use { what: What::Result, position: Position::Computed, object };
         let at = |index: u8| if args.known { args.get(index) } else { None };
         match handing {
-            Handing::Existing | Handing::Bytes => {}
+            Handing::Existing | Handing::Bytes | Handing::Holds(_) => {}
             Handing::Prepares => {
                 if let Some(kept) = args.get(0) {
                     self.kept(kept, visit);

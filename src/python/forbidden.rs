@@ -198,6 +198,15 @@ pub const ROWS: &[Row] = &[
     row(Reach::Interpreter, "fickling picklescan modelscan modelaudit guarddog", ALL, "turns off what would look at it"),
 ];
 
+/// What modules hold, all of whose other globals are forbidden, that honest files hold too: not
+/// known to be harmless, since it reads another file, but no evidence of harm either.
+///
+/// Source: joblib 0.9 `joblib/numpy_pickle.py` (`NDArrayWrapper.read`).
+pub const APART: &[(&str, &str)] = &[(
+    "joblib.numpy_pickle joblib.numpy_pickle_compat sklearn.externals.joblib.numpy_pickle sklearn.externals.joblib.numpy_pickle_compat",
+    "NDArrayWrapper ZNDArrayWrapper",
+)];
+
 /// Attributes that no honest dotted name leads through: modules that happen to be imported
 /// somewhere, the interpreter's own handles, and methods that reach files.
 #[rustfmt::skip]

@@ -71,6 +71,9 @@ fn whitelisted<'rows>(rows: impl Iterator<Item = &'rows Row>) -> Vec<Rule> {
     rules
 }
 
+/// Held, but not called.
+const APART: Positions = Positions::only(Position::Value).and(Positions::only(Position::Instance));
+
 /// What a forbidden global reaches, and why; none if the tables have nothing against it.
 #[must_use]
 pub fn reach(global: Global) -> Option<(Reach, &'static str)> {
@@ -122,6 +125,14 @@ fn reasoned() -> Vec<Reasoned> {
             }
         }
     }
+    for (modules, names) in forbidden::APART {
+        for module in words(modules) {
+            patterns(module, names, |pattern| {
+                let rule = Rule { pattern, positions: APART };
+                all.push((Reach::File, "loads an array from a file beside", rule));
+            });
+        }
+    }
     all
 }
 
@@ -158,7 +169,7 @@ mod tests {
     fn nothing_is_both_whitelisted_and_forbidden() {
         let refused = Policy::new("forbidden", refusals(), Positions::ALL);
         // These modules hold little else that is harmless.
-        let apart = ["io", "_io", "joblib.numpy_pickle"];
+        let apart = ["io", "_io", "joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle"];
         for row in whitelist::rows().filter(|row| !apart.contains(&row.module)) {
             for name in row.names.split(' ') {
                 let judged = refused.judge(row.module, name);

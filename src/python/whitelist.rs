@@ -106,6 +106,7 @@ pub const OTHERS: &[Row] = &[
     row("torch.ao.quantization.observer", "FixedQParamsObserver HistogramObserver MinMaxObserver MovingAverageMinMaxObserver MovingAveragePerChannelMinMaxObserver NoopObserver PerChannelMinMaxObserver PlaceholderObserver ReuseInputObserver", EITHER, "a module that observes ranges, made of numbers; kept by a partial", "torch/ao/quantization/observer.py"),
     row("torch.ao.quantization.fake_quantize", "FakeQuantize FusedMovingAvgObsFakeQuantize FixedQParamsFakeQuantize", EITHER, "a module that rounds as quantization will", "torch/ao/quantization/fake_quantize.py"),
     row("joblib.numpy_pickle", "NumpyArrayWrapper", INSTANCE, "says that an array's bytes follow in the file", "joblib/numpy_pickle.py").opaque(),
+    row("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper", INSTANCE, "as joblib.numpy_pickle.NumpyArrayWrapper", "sklearn/externals/joblib/numpy_pickle.py (0.20)").opaque(),
     row("_io", "BytesIO StringIO", EITHER, "bytes or text in memory", "Modules/_io/bytesio.c, stringio.c").opaque(),
     row("io", "BytesIO StringIO", EITHER, "bytes or text in memory", "Modules/_io/bytesio.c, stringio.c").opaque(),
     row("torch.tensor", "_rebuild_from_type_v2", CALL, "as torch._tensor._rebuild_from_type_v2", "torch/tensor.py (1.9)"),

@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 
-use super::finding::{Building, Finding, Place, Report};
+use super::finding::{Building, Finding, Place, Report, Verdict};
 use super::formats::{self, Format};
 use super::inflate::{self, Packing};
 use super::part::Part;
 use super::rules::{self, Rule};
-use super::{Scanner, judge, line};
+use super::{Scanner, Visited, judge, line};
 use crate::base::{Budget, End, FileOffset, Source};
 use crate::container;
-use crate::pickle::{self, Kind, Ops};
+use crate::pickle::{self, Kind, Ops, Reading};
 use crate::torch::legacy::{self, WINDOW};
 use crate::torch::sniff;
 
@@ -45,6 +45,10 @@ pub(super) struct Spot {
     /// What is added to their offsets.
     pub base: u64,
     pub depth: u8,
+    /// Whether offsets count from a member's own beginning, since it had to be unpacked.
+    pub apart: bool,
+    /// Whether these are bytes of a pickle, or were compressed: more than a member.
+    pub within: bool,
 }
 
 impl Spot {
@@ -60,8 +64,15 @@ impl Spot {
             Some(outer) => format!("{outer}!{name}"),
             None => name,
         };
+        let apart = self.apart || base.is_none();
         let base = base.map_or(0, |at| self.base.saturating_add(at));
-        Self { member: Some(member), base, depth: self.depth.saturating_add(1) }
+        let depth = self.depth.saturating_add(1);
+        Self { member: Some(member), base, depth, apart, within: self.within }
+    }
+
+    /// What is not a file or member itself.
+    fn unpacked(&self, name: &str) -> Self {
+        Self { within: true, ..self.inner(name, None) }
     }
 
     fn following(&self) -> Self {
@@ -70,9 +81,13 @@ impl Spot {
 }
 
 /// Scans a file.
-pub(super) fn scan(scanner: &Scanner, source: &dyn Source) -> Report {
+pub(super) fn scan(
+    scanner: &Scanner,
+    source: &dyn Source,
+    visit: &mut dyn FnMut(&Visited<'_>),
+) -> Report {
     let budget = Budget::new(scanner.limits.clone());
-    let mut run = Run { scanner, budget, report: Building::default() };
+    let mut run = Run { scanner, budget, report: Building::default(), visit };
     run.content(source, &Spot::default(), Role::File);
     run.report.finish()
 }
@@ -83,6 +98,8 @@ pub(super) struct Run<'scan> {
     /// For what is held through all of it.
     pub budget: Budget,
     pub report: Building,
+    /// Who wants to see each pickle.
+    pub visit: &'scan mut dyn FnMut(&Visited<'_>),
 }
 
 /// What the first bytes tell about a pickle.
@@ -355,16 +372,55 @@ impl Run<'_> {
         let inner =
             judge::judge(self.scanner, &outcome, &stream, member, &mut self.report, &mut budget);
         let end = outcome.end.as_ref().ok().map(|read| at.saturating_add(*read));
+        (self.visit)(&Visited {
+            outcome: &outcome,
+            member,
+            unpacked: spot.apart,
+            surface: !spot.within && spot.depth <= 1,
+        });
+        let arrays = outcome.graph.inline_arrays().next().is_some();
         drop(outcome);
+        if arrays {
+            self.read_otherwise(&stream, base, spot);
+        }
         for judge::Inner { bytes, at, loaded } in inner {
             let name = match at {
                 Some(at) => format!("bytes at {}", at.0),
                 None => format!("bytes in pickle {index}"),
             };
             let role = if loaded { Role::Pickle } else { Role::Member };
-            self.held(&bytes, &spot.inner(&name, None), role);
+            self.held(&bytes, &spot.unpacked(&name), role);
         }
         end
+    }
+
+    /// What other readers than joblib's newest would have done with a stream that holds arrays
+    /// between operations: to them, bytes of these are operations. That they break there is no
+    /// finding.
+    fn read_otherwise(&mut self, stream: &Bytes, base: FileOffset, spot: &Spot) {
+        for (reading, reader) in [
+            (Reading::Plain, "pickle.load, which takes an array's bytes for operations"),
+            (Reading::JoblibUnaligned, "joblib before 1.2, which takes padding for an array's"),
+        ] {
+            let mut budget = Budget::new(self.scanner.limits.clone());
+            let policy = self.scanner.inspect.clone().with_reading(reading);
+            let outcome = pickle::run(stream.clone(), base, &policy, &mut budget);
+            let mut other = Building::default();
+            let member = spot.member.as_deref();
+            let inner =
+                judge::judge(self.scanner, &outcome, stream, member, &mut other, &mut budget);
+            drop(outcome);
+            for finding in other.into_findings() {
+                let counts = matches!(finding.rule.verdict, Verdict::Unknown | Verdict::Dangerous);
+                if counts && !self.report.knows(&finding) {
+                    let message = format!("read by {reader}: {}", finding.message);
+                    self.report.find(Finding { message, ..finding });
+                }
+            }
+            for judge::Inner { bytes, .. } in inner.into_iter().filter(|inner| inner.loaded) {
+                self.held(&bytes, &spot.unpacked("bytes in an array"), Role::Pickle);
+            }
+        }
     }
 
     /// What lies in bytes of a pickle. Unless loading loads it, it counts only if it is what it
@@ -439,7 +495,7 @@ impl Run<'_> {
             self.unreadable(spot, 0, &format!("{name}: {why}"));
         }
         let role = if role == Role::Storage { Role::Member } else { role };
-        self.content(&all.bytes, &spot.inner(name, None), role);
+        self.content(&all.bytes, &spot.unpacked(name), role);
         self.budget = before;
         true
     }

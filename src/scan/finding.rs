@@ -266,6 +266,16 @@ impl Building {
         }
     }
 
+    /// Whether the same was found already.
+    pub(super) fn knows(&self, finding: &Finding) -> bool {
+        let Finding { rule, global, position, place, .. } = finding;
+        self.same.contains_key(&(rule.id, global.clone(), *position, place.member.clone()))
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
     pub(super) fn uses(&mut self, used: Used) {
         let key = (used.module.clone(), used.name.clone(), used.position);
         if let Some(before) = self.globals.get_mut(&key) {

@@ -35,11 +35,10 @@ const MARKS: &[(usize, &[u8], Format)] = &[
     (0, b"SQLite format 3\0", Format::Unjudged("an SQLite database")),
     (0, b"7z\xbc\xaf\x27\x1c", Format::Closed("a 7z archive")),
     (0, b"Rar!\x1a\x07", Format::Closed("a rar archive")),
-    (0, b"\x04\x22\x4d\x18", Format::Closed("an lz4 file")),
+    (0, b"\x02\x21\x4c\x18", Format::Closed("an lz4 file of the old format")),
     (0, b"LZIP", Format::Closed("an lzip file")),
     (0, b"\x1f\x9d", Format::Closed("a compress (.Z) file")),
     (0, b"MSCF", Format::Closed("a cabinet archive")),
-    (0, b"ZF0x", Format::Closed("a pickle that an old joblib compressed")),
     (0, b"version https://git-lfs", Format::Closed("a git-LFS pointer, not the file itself")),
 ];
 

@@ -21,6 +21,9 @@ pub(super) enum Packing {
     Lzma,
     Zstd,
     Zlib,
+    Lz4,
+    /// zlib behind a length in text, as joblib before 0.10 wrote it.
+    ZFile,
 }
 
 impl Packing {
@@ -33,6 +36,8 @@ impl Packing {
             Self::Lzma => "lzma",
             Self::Zstd => "zstd",
             Self::Zlib => "zlib",
+            Self::Lz4 => "lz4",
+            Self::ZFile => "old joblib's zlib",
         }
     }
 
@@ -47,6 +52,8 @@ impl Packing {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [0x5d, 0, 0, _, _, size @ ..] if size.len() >= 8 && lzma_size(size) => Self::Lzma,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Lz4,
+            [b'Z', b'F', b'0', b'x', ..] => Self::ZFile,
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [first @ 0x78, second @ (0x01 | 0x5e | 0x9c | 0xda), ..]
                 if (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31) =>
@@ -88,10 +95,12 @@ pub(super) fn inflate(
     most: u64,
     budget: &mut Budget,
 ) -> Inflated {
-    let input = BufReader::with_capacity(CHUNK, Reading { source, at: 0 });
+    let at = if packing == Packing::ZFile { zfile_data(source) } else { 0 };
+    let input = BufReader::with_capacity(CHUNK, Reading { source, at });
     let mut reader: Box<dyn Read + '_> = match packing {
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Packing::Zlib => Box::new(flate2::bufread::ZlibDecoder::new(input)),
+        Packing::Lz4 => Box::new(Lz4 { frames: lz4_flex::frame::FrameDecoder::new(input) }),
+        Packing::Zlib | Packing::ZFile => Box::new(flate2::bufread::ZlibDecoder::new(input)),
         Packing::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, WINDOW)),
         Packing::Lzma => match lzma_rust2::LzmaReader::new_mem_limit(input, WINDOW, None) {
@@ -119,6 +128,34 @@ pub(super) fn inflate(
         }
     };
     Inflated { bytes: out.into(), end }
+}
+
+/// Where the data begin of a file that joblib before 0.10 compressed.
+///
+/// Source: joblib 1.6 `joblib/numpy_pickle_compat.py` (`read_zfile`).
+fn zfile_data(source: &dyn Source) -> u64 {
+    const HEADER: u64 = 2 + 19;
+    let mut next = [0];
+    // With Python 2 the header was a space longer.
+    let space = source.read_at(HEADER, &mut next).is_ok() && next == *b" ";
+    HEADER.saturating_add(space.into())
+}
+
+/// One lz4 frame after the other. A block has 8 MiB at most, which is all that is held.
+struct Lz4<'source> {
+    frames: lz4_flex::frame::FrameDecoder<BufReader<Reading<'source>>>,
+}
+
+impl Read for Lz4<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.frames.read(into)?;
+            // Nothing ends a frame, or all of them.
+            if read > 0 || self.frames.get_mut().fill_buf()?.is_empty() {
+                return Ok(read);
+            }
+        }
+    }
 }
 
 /// One zstd frame after the other; what is skippable is skipped.

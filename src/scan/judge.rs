@@ -29,31 +29,6 @@ pub(super) struct Inner {
 /// Bytes looked at for what they begin.
 const SHORTEST: usize = 2;
 
-/// Keys under which modules and tensors keep what is called later, and those that operations look
-/// for on an object before they look at its class (CPython 3.11 `Modules/_pickle.c`: `do_append`,
-/// `load_additems`, `load_build`).
-const HOOKS: &[&str] = &[
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_full_backward_hooks",
-    "_state_dict_hooks",
-    "_state_dict_pre_hooks",
-    "_load_state_dict_pre_hooks",
-    "_load_state_dict_post_hooks",
-    "_optimizer_step_pre_hooks",
-    "_optimizer_step_post_hooks",
-    "default_factory",
-    "append",
-    "extend",
-    "add",
-    "__setstate__",
-];
-
-/// Parts of a state that can hold attributes: of two the second is slots, of a partial the fourth.
-const STATE_PARTS: usize = 4;
-
 /// Judges what a pickle built and how it ended. Gives what lies in its bytes.
 pub(super) fn judge(
     scanner: &Scanner,
@@ -75,6 +50,7 @@ pub(super) fn judge(
         stream,
         inner: Vec::new(),
         seen: HashSet::new(),
+        kept: std::collections::HashSet::new(),
         loaded: Vec::new(),
     };
     judge.report.judged = true;
@@ -118,8 +94,10 @@ struct Judge<'run, 'graph> {
     /// Globals that are called or changed themselves.
     called: HashSet<NodeId>,
     inner: Vec<Inner>,
-    /// States, hooks and arguments that were looked at.
+    /// Arguments that were looked at.
     seen: HashSet<NodeId>,
+    /// States and hooks that were looked at.
+    kept: std::collections::HashSet<NodeId>,
     /// Bytes that loading the pickle loads in turn.
     loaded: Vec<NodeId>,
 }
@@ -168,11 +146,12 @@ impl<'graph> Judge<'_, 'graph> {
             for one in used.drain(..) {
                 self.changed(&one, object, effect.kind, effect.items.get(0));
             }
-            if effect.kind == EffectKind::State
-                && let Some(state) = effect.items.get(0)
-            {
-                self.hooks(state);
-            }
+        }
+        policy.uses_later(object, &mut self.kept, &mut |one| used.push(one));
+        for one in used.drain(..) {
+            // A global is used by what holds it, which is no call.
+            let by = if one.object.as_global().is_some() { one.object } else { object };
+            self.used(&one, by);
         }
     }
 
@@ -330,15 +309,6 @@ impl<'graph> Judge<'_, 'graph> {
             {
                 self.source(recipe);
             }
-            (b"torch._utils", _) if global.name.starts_with(b"_rebuild_") => {
-                let hooks = recipe.args().as_tuple().and_then(|args| {
-                    let at = if global.name.starts_with(b"_rebuild_parameter") { 2 } else { 5 };
-                    args.get(at)
-                });
-                if let Some(hooks) = hooks {
-                    self.called_later(hooks);
-                }
-            }
             (b"_codecs", b"encode") => {
                 let args = recipe.args().as_tuple();
                 let codec = args.and_then(|args| args.get(1));
@@ -385,49 +355,6 @@ impl<'graph> Judge<'_, 'graph> {
             None => {
                 let message = "Python would execute source text of this file as code".to_owned();
                 self.find(rules::SOURCE, object, message);
-            }
-        }
-    }
-
-    /// What a state keeps for calling it later.
-    fn hooks(&mut self, state: Object<'graph>) {
-        if !self.seen.insert(state.id()) {
-            return;
-        }
-        let parts = state.as_tuple().into_iter().flat_map(|parts| parts.iter().take(STATE_PARTS));
-        for part in parts.chain([state]) {
-            let Some(dict) = part.as_dict() else { continue };
-            if part.id() != state.id() && !self.seen.insert(part.id()) {
-                continue;
-            }
-            for (key, value) in dict.iter() {
-                let Value::Text(text) = key.value() else { continue };
-                if HOOKS.iter().any(|hook| hook.as_bytes() == text.as_bytes()) {
-                    self.called_later(value);
-                }
-            }
-        }
-    }
-
-    /// Callables held in a dict, list or alone.
-    fn called_later(&mut self, held: Object<'graph>) {
-        if !self.seen.insert(held.id()) {
-            return;
-        }
-        let values: Vec<Object<'graph>> = match held.value() {
-            Value::Dict(dict) => dict.iter().map(|(_, value)| value).collect(),
-            Value::Recipe(recipe) => recipe.set_items().map(|(_, value)| value).collect(),
-            Value::Global(_) => vec![held],
-            _ => held
-                .items()
-                .into_iter()
-                .flat_map(|items| items.iter().collect::<Vec<_>>())
-                .collect(),
-        };
-        for value in values {
-            if let Some(Global { module, name }) = value.as_global() {
-                self.take(value);
-                self.count(module, name.into(), Position::Call, value, held);
             }
         }
     }

@@ -62,6 +62,21 @@ impl Default for Scanner {
     }
 }
 
+/// A pickle that a scan came across.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Visited<'scan> {
+    /// What running it gave.
+    pub outcome: &'scan Outcome,
+    /// Where it lies: an archive member, or something in that.
+    pub member: Option<&'scan str>,
+    /// Whether offsets count from the beginning of what had to be unpacked for it.
+    pub unpacked: bool,
+    /// Whether it stands in the file itself or in a member of it, not in bytes or archives in
+    /// these.
+    pub surface: bool,
+}
+
 /// Memory for one file (bytes), unless said otherwise.
 const MEMORY: u64 = 1 << 30;
 
@@ -176,7 +191,23 @@ impl Scanner {
     /// and of tensors' data only the first bytes.
     #[must_use]
     pub fn scan(&self, source: &dyn Source) -> Report {
-        content::scan(self, source)
+        content::scan(self, source, &mut |_| {})
+    }
+
+    /// As [`scan`](Self::scan), showing every pickle that it comes across, in the order of the file.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use depickle::scan::Scanner;
+    ///
+    /// let mut pickles = 0;
+    /// let file = Bytes::from_static(b"K\x01.K\x02.");
+    /// let report = Scanner::new().scan_each(&file, &mut |_| pickles += 1);
+    /// assert_eq!((pickles, report.pickles), (2, 2));
+    /// ```
+    #[must_use]
+    pub fn scan_each(&self, source: &dyn Source, visit: &mut dyn FnMut(&Visited<'_>)) -> Report {
+        content::scan(self, source, visit)
     }
 
     /// Judges one pickle that was run under [`Policy::inspect`]. What lies in bytes that it holds

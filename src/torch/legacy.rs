@@ -16,7 +16,7 @@ use super::origin::Runs;
 use super::storage::Storages;
 use crate::base::{Budget, FileOffset, Source};
 use crate::container::Extent;
-use crate::pickle::{self, Graph, Kind as PickleKind, Ops, Policy, Value};
+use crate::pickle::{self, Graph, Kind as PickleKind, Policy, Value};
 
 /// The number that the first pickle of such a file is, as pickles since protocol 2 and before
 /// write it.
@@ -187,7 +187,7 @@ pub(crate) fn pickle_within(
             taken = window;
         }
         let bytes = source.fetch(at.0, window)?;
-        if window == left || !is_cut(&bytes, at) {
+        if window == left || !is_cut(&bytes, at, budget) {
             return Ok(bytes);
         }
         window = window.saturating_mul(2).min(left);
@@ -195,8 +195,8 @@ pub(crate) fn pickle_within(
 }
 
 /// Whether the first pickle in `bytes` goes on behind their end.
-pub(crate) fn is_cut(bytes: &[u8], at: FileOffset) -> bool {
-    Ops::at(bytes, at).find_map(Result::err).is_some_and(|why| {
+pub(crate) fn is_cut(bytes: &Bytes, at: FileOffset, budget: &Budget) -> bool {
+    pickle::extent(bytes, at, &mut budget.clone()).err().is_some_and(|why| {
         matches!(why.kind(), PickleKind::Ended(_) | PickleKind::NoStop | PickleKind::NoNewline)
     })
 }

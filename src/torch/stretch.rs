@@ -90,9 +90,7 @@ impl Stretch<'_> {
         let mut at = self.at;
         for index in 0..wanted {
             let bytes = self.pickle_at(at, &mut budget.clone())?;
-            let mut ops = Ops::at(&bytes, at);
-            ops.by_ref().try_for_each(|op| op.map(drop))?;
-            at = at.plus(ops.consumed());
+            at = at.plus(pickle::extent(&bytes, at, &mut budget.clone())?);
             if at.0 >= self.end {
                 let has = index.saturating_add(1);
                 return Err(Error::new(Kind::NoSuchStream { asked: wanted, has }));
@@ -121,7 +119,7 @@ impl Stretch<'_> {
         if let Some(skip) = skip.filter(|&skip| skip < window.len()) {
             let rest = window.slice(skip..);
             let whole = start.0.saturating_add(window.len() as u64) >= self.end;
-            if whole || !legacy::is_cut(&rest, at) {
+            if whole || !legacy::is_cut(&rest, at, budget) {
                 return Ok(rest);
             }
         }
@@ -335,7 +333,7 @@ fn is_announced(head: &[u8]) -> bool {
 fn judge(head: Bytes, at: FileOffset, whole: bool, limits: &Limits) -> Option<bool> {
     let announced = is_announced(&head);
     let len = head.len() as u64;
-    let cut = !whole && legacy::is_cut(&head, at);
+    let cut = !whole && legacy::is_cut(&head, at, &Budget::new(limits.clone()));
     let outcome = pickle::run(head, at, &Policy::inspect(), &mut Budget::new(limits.clone()));
     let mut objects = outcome.graph.objects();
     match outcome.end {

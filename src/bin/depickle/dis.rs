@@ -8,7 +8,9 @@ mod verdict;
 use std::io::{self, BufWriter, Write};
 
 use bytes::Bytes;
-use depickle::pickle::{self, Annotated, AnnotatedLine, Content, Disassembly, Op, Policy};
+use depickle::pickle::{
+    self, Annotated, AnnotatedLine, Content, Disassembly, InlineArray, Op, Policy,
+};
 use depickle::torch::{Error, Stretch, stretches};
 use depickle::{Budget, FileOffset, Limits, Source};
 
@@ -47,6 +49,8 @@ enum What {
     Storages,
     /// Where a pickle breaks.
     Undecodable,
+    /// An array that joblib wrote between operations.
+    Array,
 }
 
 /// How it is told.
@@ -137,7 +141,7 @@ impl Walk<'_> {
             let end = if asked {
                 self.pickle(&mut pickle, &bytes, stretch.end())?
             } else {
-                extent(&bytes, at)
+                extent(&bytes, at, self.limits)
             };
             let past = self.args.stream.is_some_and(|wanted| wanted <= index);
             let Some(end) = end else { return Ok(()) };
@@ -162,8 +166,15 @@ impl Walk<'_> {
         end: FileOffset,
     ) -> Result<Option<FileOffset>, Failure> {
         self.found = true;
-        pickle.broken =
-            pickle::run(bytes.clone(), pickle.at, &self.policy, &mut self.budget()).end.err();
+        let ran = pickle::run(bytes.clone(), pickle.at, &self.policy, &mut self.budget());
+        pickle.broken = ran.end.err();
+        let arrays: Vec<InlineArray> = ran.graph.inline_arrays().collect();
+        drop(ran.graph);
+        let is_inner = |at: FileOffset| {
+            let before = arrays.partition_point(|array| array.at <= at);
+            let array = before.checked_sub(1).and_then(|last| arrays.get(last));
+            array.is_some_and(|array| array.pickled && at < array.at.plus(array.len))
+        };
         let other = |at: FileOffset, what| {
             let skip = usize::try_from(at.0.saturating_sub(pickle.at.0)).unwrap_or(usize::MAX);
             let head = bytes.get(skip..).unwrap_or_default();
@@ -180,7 +191,10 @@ impl Walk<'_> {
             self.errors.push(format!("{member}{why}"));
         }
         let mut budget = self.budget();
-        for line in Annotated::new(bytes, pickle.at, &mut budget).with_extensions(&self.policy) {
+        let lines = Annotated::new(bytes, pickle.at, &mut budget)
+            .with_extensions(&self.policy)
+            .with_arrays(arrays.iter().copied());
+        for line in lines {
             let line = match line {
                 Ok(line) => line,
                 Err(why) => {
@@ -188,12 +202,22 @@ impl Walk<'_> {
                     return Ok(None);
                 }
             };
-            let Content::Op(op) = line.line.content else {
+            let op = match line.line.content {
+                Content::Op(op) => Some(op),
+                Content::Array(len) => {
+                    let array = other(line.line.offset, What::Array);
+                    self.teller.other(pickle, &Other { len, ..array })?;
+                    continue;
+                }
+                Content::More => continue,
+                _ => None,
+            };
+            let Some(op) = op else {
                 self.teller.other(pickle, &other(line.line.offset, What::Undecodable))?;
                 return Ok(None);
             };
             self.teller.line(pickle, &line)?;
-            if op == Op::Stop {
+            if op == Op::Stop && !is_inner(line.line.offset) {
                 return Ok(Some(line.line.offset.plus(1)));
             }
         }
@@ -212,10 +236,9 @@ impl Walk<'_> {
 }
 
 /// Where the pickle at the beginning of `bytes` ends; none if it breaks before.
-fn extent(bytes: &[u8], at: FileOffset) -> Option<FileOffset> {
-    let mut ops = pickle::Ops::at(bytes, at);
-    let whole = ops.by_ref().all(|op| op.is_ok());
-    whole.then(|| at.plus(ops.consumed()))
+fn extent(bytes: &Bytes, at: FileOffset, limits: &Limits) -> Option<FileOffset> {
+    let len = pickle::extent(bytes, at, &mut Budget::new(limits.clone()));
+    len.ok().map(|len| at.plus(len))
 }
 
 /// Lines that `asm` turns into the same bytes.
@@ -247,14 +270,18 @@ fn assembly(
         let bytes = stretch.pickle_at(at, budget).map_err(name)?;
         let asked = args.stream.is_none_or(|wanted| wanted == index);
         found |= asked;
-        let end = extent(&bytes, at);
+        let end = extent(&bytes, at, limits);
         if asked {
             let all = match end {
                 Some(end) => usize::try_from(end.0.saturating_sub(at.0)).unwrap_or(usize::MAX),
                 None => bytes.len(),
             };
-            let bytes = bytes.get(..all).unwrap_or(&bytes);
-            Disassembly::new(bytes, at).try_for_each(|line| writeln!(out, "{line}"))?;
+            let bytes = bytes.slice(..all.min(bytes.len()));
+            let mut budget = Budget::new(limits.clone());
+            let ran = pickle::run(bytes.clone(), at, &Policy::inspect(), &mut budget);
+            Disassembly::new(&bytes, at)
+                .with_arrays(ran.graph.inline_arrays())
+                .try_for_each(|line| writeln!(out, "{line}"))?;
             at = at.plus(bytes.len() as u64);
         } else {
             at = end.unwrap_or(stretch.end());

@@ -6,8 +6,8 @@ use std::collections::hash_map::Entry;
 use bytes::Bytes;
 
 use super::{
-    Chain, EffectKind, Graph, Growing, Held, LONGEST, Make, Node, NodeId, Packed, Place, RawEffect,
-    RawRecipe, Run, Span,
+    Chain, EffectKind, Graph, Growing, Held, InlineArray, LONGEST, Make, Node, NodeId, Packed,
+    Place, RawEffect, RawRecipe, Run, Span,
 };
 use crate::base::{Budget, Exceeded, FileOffset, Limit};
 
@@ -83,6 +83,22 @@ impl<'budget> Builder<'budget> {
 
     pub(crate) fn root(&mut self, root: NodeId) {
         self.graph.root = Some(root);
+    }
+
+    /// Takes the root back: it is a part of something else.
+    pub(crate) fn take_root(&mut self) -> Option<NodeId> {
+        self.graph.root.take()
+    }
+
+    /// Notes where an array lies in the stream that is no operation's operand.
+    pub(crate) fn inline_array(
+        &mut self,
+        start: u64,
+        end: u64,
+        pickled: bool,
+    ) -> Result<(), Exceeded> {
+        let array = InlineArray { at: FileOffset(start), len: end.saturating_sub(start), pickled };
+        self.budget.push(&mut self.graph.arrays, array)
     }
 
     pub(crate) fn protocol(&mut self, protocol: u8) {

@@ -60,6 +60,20 @@ pub struct Graph {
     /// Objects that were copied from other streams: the first of each run, and where its stream
     /// begins. A run ends where the next begins.
     copied: Vec<(usize, FileOffset)>,
+    /// Arrays between operations; offsets count from the stream's beginning.
+    arrays: Vec<InlineArray>,
+}
+
+/// An array that joblib wrote into a stream, between operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InlineArray {
+    /// Where what is no operation begins: padding, then elements; or a pickle.
+    pub at: FileOffset,
+    /// So many bytes.
+    pub len: u64,
+    /// Whether these are a pickle, of an array of objects.
+    pub pickled: bool,
 }
 
 /// Items of a list or set, or keys and values in turn of a dict, in the order they came.
@@ -169,6 +183,23 @@ impl Graph {
     /// Every object of the arena, in the order the stream made them, reachable or not.
     pub fn objects(&self) -> impl Iterator<Item = Object<'_>> {
         (0..self.nodes.len()).filter_map(NodeId::arena).map(|id| self.object(id))
+    }
+
+    /// Arrays that stand between the stream's operations, as joblib writes them, in order.
+    pub fn inline_arrays(&self) -> impl Iterator<Item = InlineArray> {
+        let place = |array: &InlineArray| InlineArray { at: self.base.plus(array.at.0), ..*array };
+        self.arrays.iter().map(place)
+    }
+
+    /// Objects that BUILD or another operation changed after they were made; with `all`, all that
+    /// a call made.
+    pub(crate) fn recipes_or_changed(&self, all: bool) -> impl Iterator<Item = Object<'_>> {
+        let recipes = self.nodes.iter().enumerate().filter_map(move |(index, node)| {
+            let Node::Recipe(recipe) = node.unpack() else { return None };
+            let changed = self.recipes.get(recipe as usize)?.effects != Chain::EMPTY;
+            if all || changed { NodeId::arena(index) } else { None }
+        });
+        recipes.chain(self.aside.keys().copied()).map(|id| self.object(id))
     }
 
     /// The highest protocol that a PROTO operation announced; 0 without one.

@@ -1,12 +1,15 @@
 //! Globals, and objects that Python would make by calling them.
 
+use std::collections::HashSet;
+
+use super::arrays::may_wrap;
 use super::memo::{Globals, Spelled, Standing};
 use super::{Machine, Step, forbidden, refusal, wrong};
 use crate::base::Limit;
 use crate::pickle::error::Kind;
 use crate::pickle::graph::{Dict, EffectKind, Global, Items, Make, Node, NodeId, Span, Value};
-use crate::pickle::policy::{Position, Positions};
-use crate::pickle::uses;
+use crate::pickle::policy::{Position, Positions, Reading};
+use crate::pickle::uses::{self, Handing};
 
 impl Machine<'_> {
     pub(super) fn line_global(&mut self, module: &[u8], name: &[u8]) -> Step<NodeId> {
@@ -71,9 +74,12 @@ impl Machine<'_> {
         if positions == Positions::NONE {
             return Err(forbidden(global, Position::Value).into());
         }
-        let hands = !self.policy.handings(global).is_empty();
+        // What is called later is looked at in the end.
+        let hands = self.policy.handings(global).iter();
+        let hands = hands.into_iter().any(|handing| !matches!(handing, Handing::Holds(_)));
         let bytes = module.len.saturating_add(name.len).saturating_add(Globals::ENTRY);
         self.build.budget().memory(bytes)?;
+        self.wrappers |= self.policy.reading() != Reading::Plain && may_wrap(global);
         let id = self.build.global(module, name)?;
         self.globals.by_name.insert(spelled, id);
         self.globals.standings.insert(id, Standing { positions, hands });
@@ -140,6 +146,31 @@ impl Machine<'_> {
             }
         });
         refused.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// Whether the policy lets be what objects keep for calling later. Looked at once all has been
+    /// read; where it stands, and what is wrong, if not.
+    pub(super) fn check_kept(&mut self) -> Result<(), (u64, Box<Kind>)> {
+        if !self.policy.knows_handings() {
+            return Ok(());
+        }
+        // Whoever lets anything be called lets hooks be.
+        let all = !self.policy.otherwise().has(Position::Call);
+        let mut seen = HashSet::new();
+        let graph = self.build.graph();
+        for object in graph.recipes_or_changed(all) {
+            let mut refused = None;
+            self.policy.uses_later(object, &mut seen, &mut |used| {
+                if refused.is_none() && !self.policy.permits(&used) {
+                    refused = Some(refusal(&used));
+                }
+            });
+            if let Some(kind) = refused {
+                let at = object.changed().or(object.offset()).unwrap_or(graph.base());
+                return Err((at.0, kind.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Arguments are a tuple, or something that a call would have made one.

@@ -2,6 +2,7 @@
 //!
 //! Source: `Modules/_pickle.c` of CPython 3.11, whose reading counts.
 
+mod arrays;
 mod call;
 mod fill;
 mod memo;
@@ -17,6 +18,7 @@ use super::opcode::{Opcode, codes};
 use super::policy::{Policy, Position};
 use super::uses::{Use, What};
 use crate::base::{Budget, Cursor, FileOffset};
+use arrays::{Announced, Outer};
 use memo::{Globals, Memo};
 
 /// What running a stream gave.
@@ -57,6 +59,11 @@ pub fn run(stream: Bytes, base: FileOffset, policy: &Policy, budget: &mut Budget
         buffers: 0,
         end: 0,
         len: stream.len(),
+        frame_end: 0,
+        wrappers: false,
+        announced: None,
+        outer: None,
+        reconstruct: None,
     };
     let end = machine.run(&stream, base);
     Outcome { graph: machine.build.finish(), end }
@@ -80,6 +87,16 @@ struct Machine<'run> {
     end: usize,
     /// Bytes of the stream.
     len: usize,
+    /// Where the newest frame ends in the stream.
+    frame_end: usize,
+    /// Whether the stream named what says that an array follows, and is read so.
+    wrappers: bool,
+    /// The array that follows.
+    announced: Option<Announced>,
+    /// The pickle in which the one being read stands.
+    outer: Option<Box<Outer>>,
+    /// The function that arrays are made with, if one was.
+    reconstruct: Option<NodeId>,
 }
 
 impl Machine<'_> {
@@ -99,8 +116,22 @@ impl Machine<'_> {
             if let Err(kind) = visit(byte, &mut cursor, self) {
                 return Err(Error::new(*kind, Opcode::from_byte(byte), base.plus(at)));
             }
-            if byte == codes::STOP {
-                return Ok(cursor.position() as u64);
+            let after = match byte {
+                codes::STOP => self.leave_inner(&cursor),
+                codes::BUILD if self.announced.is_some() => self.array(&mut cursor).map(|()| true),
+                _ => continue,
+            };
+            match after {
+                Ok(true) => {}
+                Ok(false) => {
+                    let kept = self.check_kept();
+                    let built = Opcode::from_byte(codes::BUILD);
+                    kept.map_err(|(at, kind)| Error::new(*kind, built, FileOffset(at)))?;
+                    return Ok(cursor.position() as u64);
+                }
+                Err(kind) => {
+                    return Err(Error::new(*kind, Opcode::from_byte(byte), base.plus(at)));
+                }
             }
         }
     }

@@ -347,7 +347,8 @@ impl<'data> Visit<'data> for Machine<'_> {
     }
 
     fn BUILD(&mut self) -> Step {
-        self.set_state()
+        self.set_state()?;
+        if self.wrappers && self.outer.is_none() { self.look_for_array() } else { Ok(()) }
     }
 
     // The stream.
@@ -361,9 +362,14 @@ impl<'data> Visit<'data> for Machine<'_> {
     }
 
     fn FRAME(&mut self, len: u64) -> Step {
-        // As CPython: the frame must be there; where it ends means nothing.
+        // As CPython: the frame must be there; where it ends means nothing but to joblib.
         let left = self.len.saturating_sub(self.end) as u64;
-        if len > left { Err(End { wanted: len, left }.into()) } else { Ok(()) }
+        if len > left {
+            return Err(End { wanted: len, left }.into());
+        }
+        // It fits, so that it can be counted.
+        self.frame_end = self.end.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod slots;
 mod text;
 
 use self::slots::{Memo, Slot, Slots};
+use super::InlineArray;
 use super::dis::{Content, Disassembly, Line};
 use super::opcode::Op;
 use super::policy::Policy;
@@ -15,6 +16,8 @@ use super::text as operand;
 use crate::base::{Budget, Exceeded, FileOffset};
 
 pub use slots::{Name, Thing};
+
+use std::mem::take;
 
 /// A disassembly with what stack and memo hold after each line.
 ///
@@ -34,6 +37,8 @@ pub use slots::{Name, Thing};
 pub struct Annotated<'data, 'budget> {
     lines: Disassembly<'data>,
     trace: Trace<'data, 'budget>,
+    /// Pickles in the pickle still to come, the next one last.
+    inner: Vec<InlineArray>,
     budget: &'budget mut Budget,
 }
 
@@ -42,7 +47,16 @@ impl<'data, 'budget> Annotated<'data, 'budget> {
     /// from `budget`, at most 64 bytes for each byte read; of what CPython writes, about one.
     pub fn new(bytes: &'data [u8], base: FileOffset, budget: &'budget mut Budget) -> Self {
         let trace = Trace::new(bytes, base);
-        Self { lines: Disassembly::new(bytes, base), trace, budget }
+        Self { lines: Disassembly::new(bytes, base), trace, inner: Vec::new(), budget }
+    }
+
+    /// As [`Disassembly::with_arrays`].
+    #[must_use]
+    pub fn with_arrays(mut self, arrays: impl IntoIterator<Item = InlineArray> + Clone) -> Self {
+        self.lines = self.lines.with_arrays(arrays.clone());
+        self.inner = arrays.into_iter().filter(|array| array.pickled).collect();
+        self.inner.reverse();
+        self
     }
 
     /// Explains extension codes as `policy` does. It refuses nothing here.
@@ -58,6 +72,9 @@ impl<'data> Iterator for Annotated<'data, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.lines.next()?;
+        if self.inner.pop_if(|inner| inner.at == line.offset).is_some() {
+            self.trace.enter();
+        }
         let note = match &line.content {
             Content::Op(op) => self.trace.step(line.offset, op, self.budget),
             _ => Ok(Note::default()),
@@ -100,6 +117,8 @@ struct Trace<'data, 'policy> {
     stack: Vec<Slot>,
     marks: Vec<usize>,
     memo: Memo,
+    /// What waits while a pickle in the pickle is followed.
+    outer: Option<(Vec<Slot>, Vec<usize>, Memo)>,
     extensions: Option<&'policy Policy>,
 }
 
@@ -121,6 +140,7 @@ impl<'data> Trace<'data, '_> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: Memo::default(),
+            outer: None,
             extensions: None,
         }
     }
@@ -159,11 +179,17 @@ impl<'data> Trace<'data, '_> {
         let (depth, marks, problem) = (self.stack.len(), self.marks.len(), taken.problem);
         let note = Note { before, depth, marks, memo, result, problem };
         if *op == Op::Stop {
-            self.stack.clear();
-            self.marks.clear();
-            self.memo = Memo::default();
+            let (stack, marks, memo) = self.outer.take().unwrap_or_default();
+            (self.stack, self.marks, self.memo) = (stack, marks, memo);
         }
         Ok(note)
+    }
+
+    /// Goes on with a pickle in the pickle: what it makes takes the place of what is on top,
+    /// which is left there for it.
+    fn enter(&mut self) {
+        let outer = (take(&mut self.stack), take(&mut self.marks), take(&mut self.memo));
+        self.outer = Some(outer);
     }
 
     fn fence(&self) -> usize {

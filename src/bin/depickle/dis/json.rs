@@ -77,6 +77,7 @@ impl Teller for Records<'_> {
         let what = match other.what {
             What::Rest => "no pickle",
             What::Storages => "storages",
+            What::Array => "array",
             What::Undecodable => "undecodable",
         };
         let error = pickle.broken.as_ref().map(|why| why.kind().to_string());

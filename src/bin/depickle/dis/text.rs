@@ -91,6 +91,9 @@ impl Teller for Listing<'_> {
             What::Storages => {
                 writeln!(self.out, "\n{at:>8}: {len} bytes of storages follow ({})", human(len))
             }
+            What::Array => {
+                writeln!(self.out, "{at:>8}:    {len} bytes of an array ({})", human(len))
+            }
             What::Rest => writeln!(
                 self.out,
                 "\n{at:>8}: {yellow}{len} bytes follow that are no pickle:{yellow:#} {}",

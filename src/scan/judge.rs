@@ -52,6 +52,7 @@ pub(super) fn judge(
         seen: HashSet::new(),
         kept: std::collections::HashSet::new(),
         loaded: Vec::new(),
+        using: Vec::new(),
     };
     judge.report.judged = true;
     judge.report.pickles = judge.report.pickles.saturating_add(1);
@@ -100,6 +101,8 @@ struct Judge<'run, 'graph> {
     kept: std::collections::HashSet<NodeId>,
     /// Bytes that loading the pickle loads in turn.
     loaded: Vec<NodeId>,
+    /// Empty between objects: memory that is used again.
+    using: Vec<Use<'graph>>,
 }
 
 /// Uses of one global in one position.
@@ -122,7 +125,10 @@ impl<'graph> Judge<'_, 'graph> {
     }
 
     fn object(&mut self, object: Object<'graph>) {
-        let mut used = Vec::new();
+        if !object.has_parts() {
+            return;
+        }
+        let mut used = std::mem::take(&mut self.using);
         let policy = policy::models();
         match object.value() {
             Value::Recipe(recipe) => {
@@ -153,6 +159,7 @@ impl<'graph> Judge<'_, 'graph> {
             let by = if one.object.as_global().is_some() { one.object } else { object };
             self.used(&one, by);
         }
+        self.using = used;
     }
 
     /// One use, by a call.
@@ -383,14 +390,16 @@ impl<'graph> Judge<'_, 'graph> {
         if mentioned.is_empty() {
             return;
         }
-        for object in graph.objects() {
+        for object in graph.objects().filter(|object| object.has_parts()) {
             let callable = object.as_recipe().map(|recipe| recipe.callable().id());
             let mut skip = callable.is_some();
             object.each_child(|child| {
                 if std::mem::take(&mut skip) && Some(child.id()) == callable {
                     return;
                 }
-                if let Some((count, by)) = mentioned.get_mut(&child.id()) {
+                if child.as_global().is_some()
+                    && let Some((count, by)) = mentioned.get_mut(&child.id())
+                {
                     *count = count.saturating_add(1);
                     by.get_or_insert(object);
                 }

@@ -229,8 +229,8 @@ impl<'graph> Object<'graph> {
     /// The class or function, if it is one by name.
     #[must_use]
     pub fn as_global(self) -> Option<Global<'graph>> {
-        match self.value() {
-            Value::Global(global) => Some(global),
+        match self.graph.kind(self.id)? {
+            Node::Global(index) => self.graph.global(index),
             _ => None,
         }
     }
@@ -238,10 +238,8 @@ impl<'graph> Object<'graph> {
     /// The instructions, if Python would have made it by a call.
     #[must_use]
     pub fn as_recipe(self) -> Option<Recipe<'graph>> {
-        match self.value() {
-            Value::Recipe(recipe) => Some(recipe),
-            _ => None,
-        }
+        let is_recipe = matches!(self.graph.kind(self.id)?, Node::Recipe(_));
+        is_recipe.then_some(Recipe(self))
     }
 
     /// The name of its kind, as error messages use it.

@@ -1,6 +1,6 @@
 //! Walks over objects rather than paths: each object once, whatever its shape.
 
-use super::{EffectKind, Graph, Object, Place, Value};
+use super::{EffectKind, Graph, Node, Object, Place, Value};
 
 /// Objects reachable from one, itself first, each once, in the order Python would meet them.
 ///
@@ -35,6 +35,12 @@ impl<'graph> Object<'graph> {
             _ => self.items().into_iter().flat_map(super::Items::iter).for_each(&mut visit),
         }
         self.effects().flat_map(|effect| effect.items.iter()).for_each(visit);
+    }
+
+    /// Whether it refers to others, stands for what a registry knows, or was changed.
+    pub(crate) fn has_parts(self) -> bool {
+        let graph = self.graph();
+        graph.has_parts(self.id()) || matches!(graph.kind(self.id()), Some(Node::Extension(_)))
     }
 
     /// Whether anything but its items was set on it: state, or items of a recipe.

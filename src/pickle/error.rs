@@ -220,9 +220,10 @@ impl fmt::Display for Error {
         if let Some(opcode) = opcode {
             write!(f, ", in {opcode}")?;
         }
-        f.write_str(match self.python_goes_on() {
-            true => "; Python goes on here, but no pickler writes this: it was made by hand",
-            false => kind.advice(),
+        f.write_str(if self.python_goes_on() {
+            "; Python goes on here, but no pickler writes this: it was made by hand"
+        } else {
+            kind.advice()
         })
     }
 }

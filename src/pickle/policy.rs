@@ -139,6 +139,30 @@ struct Inner {
     globs: Vec<usize>,
     /// Numbers of handings.
     by_global: Numbers,
+    /// What their names begin with.
+    handed_first: Bytes,
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    const fn bit(byte: u8) -> (usize, u64) {
+        (byte as usize >> 6, 1 << (byte & 63))
+    }
+
+    fn add(&mut self, byte: u8) {
+        let (word, bit) = Self::bit(byte);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn has(self, byte: u8) -> bool {
+        let (word, bit) = Self::bit(byte);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
 impl PartialEq for Inner {
@@ -174,6 +198,7 @@ impl Policy {
             by_key: Numbers::with_capacity(rules.size_hint().0),
             globs: Vec::new(),
             by_global: Numbers::default(),
+            handed_first: Bytes::default(),
         };
         rules.for_each(|rule| inner.add(rule));
         Self(Arc::new(inner))
@@ -233,6 +258,10 @@ impl Policy {
     #[must_use]
     pub fn handings(&self, global: Global) -> &'static [Handing] {
         let Global { module, name } = global;
+        // Most names begin as none of them does.
+        if !name.first().is_some_and(|&first| self.0.handed_first.has(first)) {
+            return &[];
+        }
         let handing =
             self.0.by_global.find(&Key::Name(module, name), |number| self.0.handed(number));
         handing.and_then(|number| self.0.handings.get(number)).map_or(&[], |(_, _, ways)| ways)
@@ -307,6 +336,9 @@ impl Inner {
 
     fn add_handing(&mut self, module: Text, name: Text, ways: &'static [Handing]) {
         let number = self.handings.len();
+        if let Some(&first) = name.as_bytes().first() {
+            self.handed_first.add(first);
+        }
         self.handings.push((module, name, ways));
         let Self { handings, by_global, .. } = self;
         let key = |number| handed(handings, number);

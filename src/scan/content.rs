@@ -165,13 +165,14 @@ impl Run<'_> {
         }
         let head = source.fetch(0, source.len().min(HEAD))?;
         // Of tensors' data there may be many, and little of it is more than that.
-        if role == Role::Storage && !judge::begins(&head) {
-            if matches!(
+        if role == Role::Storage
+            && !judge::begins(&head)
+            && matches!(
                 self.judge_head(&head, source.len()),
                 Some(Likeness::Other | Likeness::Perhaps)
-            ) {
-                return Ok(());
-            }
+            )
+        {
+            return Ok(());
         }
         if container::starts_as_zip(source)? {
             self.is(spot, "a zip archive");

@@ -45,11 +45,14 @@ impl<'source> Tail<'source> {
 
     /// Where END records may begin, the last first: four bytes of signature, and room.
     pub(super) fn candidates(&self) -> impl Iterator<Item = u64> {
-        // END_LEN of them.
-        let places = self.bytes.windows(22).enumerate().rev();
-        places
-            .filter(|(_, bytes)| bytes.starts_with(&record::END.to_le_bytes()))
-            .map(|(place, _)| self.at.saturating_add(place as u64))
+        let signature = record::END.to_le_bytes();
+        let [first, ..] = signature;
+        memchr::memrchr_iter(first, &self.bytes)
+            .filter(move |&place| {
+                let from = self.bytes.get(place..).unwrap_or_default();
+                from.len() as u64 >= record::END_LEN && from.starts_with(&signature)
+            })
+            .map(|place| self.at.saturating_add(place as u64))
     }
 
     /// Bytes of the file, from here if they are here.

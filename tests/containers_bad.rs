@@ -1008,3 +1008,31 @@ fn faults_in_distributed_files_say_where() {
         ["__0_0.distcp", ".metadata"].map(|name| fs::metadata(folder.join(name)).unwrap().len());
     assert_eq!(checkpoint.file_len(), all[0] + all[1]);
 }
+
+/// What holds nothing has nothing to be wrong: every way of reading it agrees, and only `verify`
+/// speaks of the member.
+#[test]
+fn an_empty_tensor_is_read_where_its_header_is_gone() {
+    let mut bytes = fs::read(fixture("views.pth")).unwrap();
+    let key = {
+        let checkpoint = Checkpoint::from_bytes(bytes.clone()).unwrap();
+        checkpoint.tensor("empty").unwrap().backing().key().to_owned()
+    };
+    let name = format!("/data/{key}").into_bytes();
+    let named = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    let header = bytes[..named].windows(4).rposition(|window| window == b"PK\x03\x04").unwrap();
+    bytes[header] = b'p';
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &bytes).unwrap();
+    for checkpoint in [Checkpoint::open(file.path()), Checkpoint::from_bytes(bytes)] {
+        let checkpoint = checkpoint.unwrap();
+        let tensor = checkpoint.tensor("empty").unwrap();
+        assert_eq!(tensor.to_bytes().unwrap().len(), 0);
+        tensor.read_into(&mut []).unwrap();
+        assert_eq!(tensor.to_vec::<f32>().unwrap(), [0.0; 0]);
+        assert_eq!(tensor.elements::<f32>().unwrap().count(), 0);
+        let verified = checkpoint.verify().unwrap();
+        let said: Vec<String> = verified.problems.iter().map(ToString::to_string).collect();
+        assert!(said.iter().any(|why| why.contains(&format!("data/{key}"))), "{said:?}");
+    }
+}

@@ -15,7 +15,7 @@ mod common;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use common::{fixture, records};
 use depickle::torch::{Checkpoint, DType, Scope};
@@ -572,23 +572,60 @@ fn killed_in_the_middle_the_old_file_is_whole() {
     fs::write(&out, "mine").unwrap();
     let mut child = command(&[&file, &out, "--force"]).stderr(Stdio::null()).spawn().unwrap();
     // Until much of the output is written.
-    let written = || {
-        let told = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap_or_default();
-        let line = told.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap_or("0");
-        line.parse::<u64>().unwrap()
-    };
-    while written() < 8 << 20 {
+    while written(&child) < 8 << 20 {
         std::thread::yield_now();
     }
     child.kill().unwrap();
     let status = child.wait().unwrap();
     assert!(!status.success(), "it ended before it was killed");
     assert_eq!(fs::read(&out).unwrap(), b"mine");
-    // What is left, where files must have names at once, says whose it was.
+    only_named(&folder);
+}
+
+/// Bytes that a process has written so far.
+#[cfg(target_os = "linux")]
+fn written(child: &Child) -> u64 {
+    let told = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap_or_default();
+    let line = told.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap_or("0");
+    line.parse().unwrap()
+}
+
+/// What else is left, where files must have names at once, says whose it was.
+#[cfg(target_os = "linux")]
+fn only_named(folder: &Folder) {
     for name in folder.names() {
         let expected = name == "big.safetensors" || name == "out.npz";
         assert!(expected || (name.starts_with(".out.npz") && name.ends_with(".part")), "{name}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn killed_at_any_moment_the_file_is_the_old_one_or_the_new() {
+    let folder = Folder::new();
+    let len = 16 << 20;
+    let file = sparse_file(&folder, "big.safetensors", len);
+    let out = folder.text("out.npz");
+    well(&[&file, &out]);
+    let new = fs::read(&out).unwrap();
+    let mut old = 0;
+    // From before the first byte to the moment at which it gets its name.
+    for step in 0..=20 {
+        fs::write(&out, "mine").unwrap();
+        let mut child = command(&[&file, &out, "--force"]).stderr(Stdio::null()).spawn().unwrap();
+        while written(&child) < len / 20 * step && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let found = fs::read(&out).unwrap();
+        assert!(found == b"mine" || found == new, "{} bytes after step {step}", found.len());
+        old += usize::from(found == b"mine");
+        only_named(&folder);
+    }
+    assert!(old > 0, "it was never killed in time");
+    well(&[&file, &out, "--force"]);
+    assert_eq!(fs::read(&out).unwrap(), new);
 }
 
 #[test]

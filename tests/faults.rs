@@ -42,6 +42,8 @@ const FILES: &[&str] = &[
     "containers/embedded_4.pkl",
     "tensors/zip_p4.pth",
     "tensors/quantized_model.pth",
+    "convert/state.safetensors",
+    "convert/tied.safetensors",
 ];
 
 /// What goes wrong, at which read.

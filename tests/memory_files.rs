@@ -41,6 +41,11 @@ const TREE_PER_BYTE: usize = 60;
 const INDEX_PER_BYTE: usize = 130;
 /// For each byte of a pickle whose arrays are viewed.
 const NUMPY_PER_BYTE: usize = 20;
+/// For each byte of a container whose storages each have a place of their own.
+const PLACES_PER_BYTE: usize = 60;
+/// For each byte of a file that is scanned.
+#[cfg(feature = "scan")]
+const SCAN_PER_BYTE: usize = 40;
 /// Whatever the file.
 const ANYWAY: usize = 256 << 10;
 
@@ -188,6 +193,97 @@ fn opening_and_listing_holds_no_more_than_stated() {
             let list = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
             (list.len(), checkpoint.verify().unwrap().tensors)
         });
+    }
+}
+
+/// Tensors that hold nothing, by the shortest names, in a safetensors header.
+fn safetensors() -> Vec<u8> {
+    let one = |index: u32| {
+        format!("\"{index:x}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}")
+    };
+    let header = format!("{{{}}}", (0..20_000).map(one).collect::<Vec<_>>().join(","));
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// Storages that hold nothing, in the layout of before 1.6: an object that names them, their keys,
+/// and the count of each.
+fn legacy() -> Vec<u8> {
+    let count = 20_000_u32;
+    let magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+    let system =
+        b"\x80\x02}(Vprotocol_version\nM\xe9\x03Vlittle_endian\n\x88Vtype_sizes\n}(Vshort\n\
+        K\x02Vint\nK\x04Vlong\nK\x04uu.";
+    let storage = |index: u32| {
+        format!("(Vstorage\nctorch\nFloatStorage\nV{index}\nVcpu\nK\0NtQ").into_bytes()
+    };
+    let key = |index: u32| format!("V{index}\n").into_bytes();
+    let all = |one: &dyn Fn(u32) -> Vec<u8>| {
+        [b"\x80\x02](", &(0..count).flat_map(one).collect::<Vec<u8>>()[..], b"e."].concat()
+    };
+    let data = vec![0; count as usize * 8];
+    [&magic[..], system, &all(&storage), &all(&key), &data].concat()
+}
+
+/// A zip archive of as many storages as it has tensors, all empty.
+fn zipped() -> Vec<u8> {
+    let tensor = |index: u32| {
+        let id = format!("((Vstorage\nctorch\nFloatStorage\nV{index}\nVcpu\nK\0tQ");
+        [b"ctorch._utils\n_rebuild_tensor_v2\n", id.as_bytes(), b"K\0(K\0t(K\x01t\x89)tR"].concat()
+    };
+    let tensors: Vec<u8> = (0..20_000).flat_map(tensor).collect();
+    let tensors = [b"\x80\x02](", &tensors[..], b"e."].concat();
+    let mut zip = depickle::container::ZipWriter::new(Vec::new());
+    zip.add("a/data.pkl", &tensors).unwrap();
+    zip.add("a/version", b"3\n").unwrap();
+    for index in 0..20_000 {
+        zip.add(&format!("a/data/{index}"), b"").unwrap();
+    }
+    zip.finish().unwrap()
+}
+
+/// The same in each container, which has an index of its own.
+#[test]
+fn containers_of_many_storages_hold_no_more_than_stated() {
+    let _turn = alone();
+    for (what, file, tensors) in [
+        ("safetensors", safetensors(), 20_000),
+        // Storages without tensors, each listed by itself.
+        ("before 1.6", legacy(), 20_000),
+        ("zip", zipped(), 20_000),
+    ] {
+        let len = file.len();
+        let listed = held(&format!("many storages, {what}"), len, PLACES_PER_BYTE, || {
+            let checkpoint = options().read(Bytes::from(file)).unwrap();
+            let list = checkpoint.tensors_in(checkpoint.root(), Scope::All).unwrap();
+            let readable = list.iter().filter(|entry| entry.on(&checkpoint).is_ok()).count();
+            checkpoint.verify().unwrap();
+            readable
+        });
+        assert_eq!(listed, tensors, "{what}");
+    }
+}
+
+#[cfg(feature = "scan")]
+#[test]
+fn scanning_holds_no_more_than_stated() {
+    use depickle::scan::{Scanner, Verdict};
+    let _turn = alone();
+    let scanner = Scanner::new();
+    let findings = b"cos\nsystem\n(Vid\ntR0".repeat(20_000);
+    let inside = (0..2_000_u32).flat_map(|_| [&b"C\x0ccos\nsystem\n.0"[..]].concat());
+    let files = costly().into_iter().chain([
+        ("safetensors", safetensors()),
+        ("before 1.6", legacy()),
+        ("zip", zipped()),
+        ("many findings", [&b"\x80\x02"[..], &findings, b"N."].concat()),
+        ("pickles in bytes", [&b"\x80\x03"[..], &inside.collect::<Vec<u8>>(), b"N."].concat()),
+        ("pickles in a row", b"cos\nsystem\n.".repeat(20_000)),
+    ]);
+    for (what, file) in files {
+        let len = file.len();
+        let report =
+            held(&format!("scan, {what}"), len, SCAN_PER_BYTE, || scanner.scan_bytes(file));
+        assert!(!matches!(report.verdict, Verdict::Clean) || report.complete, "{what}");
     }
 }
 

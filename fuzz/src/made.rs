@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use crate::checkpoints::every_tensor;
 use crate::generate::{file, program};
-use crate::{assembly, convert, cpython, decode, encode, json, machine, modules, numpy, scan, tar, views, zip};
+use crate::{
+    assembly, convert, cpython, decode, encode, json, machine, modules, numpy, scan, tar, views,
+    zip,
+};
 
 /// A pickle that mostly keeps the rules has every property of pickles.
 pub fn made_pickle(choices: &[u8]) {

@@ -167,7 +167,10 @@ fn is_the_same_or_refused(bytes: &Bytes, outcome: &Outcome, taken: u64) {
         match &under.end {
             // Extension codes, which only a policy that allows all lets stand.
             Err(why)
-                if matches!(why.kind(), Kind::Forbidden { .. } | Kind::UnregisteredExtension(_)) =>
+                if matches!(
+                    why.kind(),
+                    Kind::Forbidden { .. } | Kind::UnregisteredExtension(_)
+                ) =>
             {
                 let before = outcome.end.as_ref().map_or_else(|end| end.offset().0, |&end| end);
                 assert!(why.offset().0 <= before, "{why}");

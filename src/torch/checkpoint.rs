@@ -142,7 +142,7 @@ impl Options {
     }
 
     /// Opens by path, each file by `open`.
-    fn open_with(
+    pub(super) fn open_with(
         &self,
         path: &Path,
         open: fn(&Path) -> io::Result<Arc<dyn Source>>,

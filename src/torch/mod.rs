@@ -39,6 +39,8 @@ pub(crate) mod safetensors;
 mod salvage;
 mod save;
 mod script;
+#[cfg(test)]
+mod shard_faults;
 mod sharded;
 pub(crate) mod sniff;
 mod sparse;

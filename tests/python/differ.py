@@ -294,6 +294,12 @@ def row_of(us, them, stream):
     return None
 
 
+def bound_memory():
+    """LONG_BINPUT makes CPython fill a memo of 16 bytes for each index up to its own (the row
+    `memo-index`): with gigabytes to fill, a stream of 10 bytes takes seconds."""
+    resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
+
+
 def serve():
     def part():
         size = sys.stdin.buffer.read(4)
@@ -301,7 +307,7 @@ def serve():
             sys.exit()
         return sys.stdin.buffer.read(struct.unpack("<I", size)[0])
 
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    bound_memory()
     while True:
         stream, us = part(), part().decode()
         tagged.EFFECTS.clear()
@@ -321,7 +327,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    bound_memory()
     values = zipfile.ZipFile(OUT).read("values")
     known, at = [], 0
     while at < len(values):

@@ -26,7 +26,8 @@ fn made(choose: &mut Unstructured) -> Result<Vec<u8>> {
             zip::archive(choose, members)?
         }
     };
-    if choose.ratio(1, 8)? {
+    // So that choices that have run out do no damage.
+    if !choose.ratio(7, 8)? {
         damage(choose, &mut bytes)?;
     }
     Ok(bytes)

@@ -2,6 +2,8 @@
 //! door.
 
 pub mod file;
+mod operand;
+mod operation;
 pub mod program;
 pub mod tables;
 pub mod value;

@@ -1,29 +1,40 @@
 //! Pickles, operation by operation, from the opcode table: what an operation takes from the
-//! stack is there, as a rule, or is made first.
+//! stack is there, or is made first. Some programs are unruly, and some are damaged afterwards,
+//! so that a part of them breaks; `tests/corpora.rs` says how many do not.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use depickle::pickle::{Form, Opcode};
+use depickle::pickle::Opcode;
 
+use super::operand::{operand, two_lines};
+use super::operation::{Kind, Thing, Want, finds, makes, wants};
 use super::tables::GLOBALS;
 use super::value;
 
-/// Operations of one pickle at most.
+/// Operations of one pickle at most, but for what the last ones take.
 const LONGEST: usize = 200;
 /// Levels of operands that are made for an operation.
 const DEEPEST: u32 = 4;
+/// Choices that are set aside for damage, which comes last.
+const SET_ASIDE: usize = 24;
 
 /// The pickle that these choices make: by operations, or by writing a graph. Some are damaged.
 #[must_use]
 pub fn pickle(choices: &[u8]) -> Vec<u8> {
-    let mut choose = Unstructured::new(choices);
-    made(&mut choose).unwrap_or_else(|_| b"N.".to_vec())
+    made(choices).unwrap_or_else(|_| b"N.".to_vec())
 }
 
-fn made(choose: &mut Unstructured) -> Result<Vec<u8>> {
-    let graph = choose.ratio(1, 3)?;
-    let mut bytes = if graph { value::pickle(choose)? } else { Program::default().run(choose)? };
-    if choose.ratio(1, 8)? {
-        damage(choose, &mut bytes)?;
+fn made(choices: &[u8]) -> Result<Vec<u8>> {
+    // Choices that have run out say yes to everything, damage as well.
+    let (choices, last) = choices.split_at(choices.len().saturating_sub(SET_ASIDE));
+    let mut choose = Unstructured::new(choices);
+    let (graph, damaged) = (choose.ratio(1, 3)?, !choose.ratio(7, 8)?);
+    let mut bytes = if graph {
+        value::pickle(&mut choose)?
+    } else {
+        Program::new(&mut choose)?.run(&mut choose)?
+    };
+    if damaged {
+        damage(&mut Unstructured::new(last), &mut bytes)?;
     }
     Ok(bytes)
 }
@@ -51,48 +62,77 @@ pub(super) fn damage(choose: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<(
 }
 
 /// What was written so far, and what it leaves on the stack.
-#[derive(Default)]
 struct Program {
     bytes: Vec<u8>,
-    /// What stands on the stack, in the table's words.
-    stack: Vec<&'static str>,
-    /// Kinds of what the memo holds.
-    memo: Vec<(u32, &'static str)>,
+    stack: Vec<Thing>,
+    memo: Vec<(u32, Thing)>,
+    /// Where frames begin.
+    frames: Vec<usize>,
     written: usize,
+    protocol: u8,
+    /// Whether operations may come without what they take, and with operands that mean nothing.
+    unruly: bool,
+    /// Whether all that is left on the stack goes into the result.
+    gathers: bool,
 }
 
 impl Program {
-    fn run(mut self, choose: &mut Unstructured) -> Result<Vec<u8>> {
+    fn new(choose: &mut Unstructured) -> Result<Self> {
         let protocol = choose.int_in_range(0..=5)?;
-        if protocol >= 2 {
-            self.bytes.extend([0x80, protocol]);
-        }
-        let opcodes: Vec<Opcode> =
-            Opcode::all().filter(|op| op.since() <= protocol.max(1)).collect();
+        let (unruly, gathers) = (!choose.ratio(7, 8)?, choose.ratio(15, 16)?);
+        Ok(Self {
+            bytes: if protocol >= 2 { vec![0x80, protocol] } else { Vec::new() },
+            stack: Vec::new(),
+            memo: Vec::new(),
+            frames: Vec::new(),
+            written: 0,
+            protocol,
+            unruly,
+            gathers,
+        })
+    }
+
+    fn run(mut self, choose: &mut Unstructured) -> Result<Vec<u8>> {
+        let opcodes: Vec<Opcode> = Opcode::all()
+            .filter(|op| op.since() <= self.protocol.max(1))
+            .filter(|op| op.name() != "STOP" && op.name() != "PROTO")
+            .collect();
         while self.written < LONGEST && !choose.is_empty() {
             let opcode = *choose.choose(&opcodes)?;
-            if opcode.name() == "STOP" || opcode.name() == "PROTO" {
-                continue;
-            }
-            // Now and then an operation comes as it comes.
-            if !choose.ratio(1, 32)? {
-                self.prepare(choose, opcode, DEEPEST)?;
+            if !self.stumbles(choose)? {
+                self.prepare(choose, opcode, DEEPEST, false)?;
             }
             self.write(choose, opcode)?;
         }
-        if choose.ratio(7, 8)? {
+        if self.gathers || self.stack.is_empty() {
             self.gather();
         }
         self.bytes.push(b'.');
+        self.fit_frames();
         Ok(self.bytes)
+    }
+
+    /// Whether something is now done without regard to the rules.
+    fn stumbles(&self, choose: &mut Unstructured) -> Result<bool> {
+        Ok(self.unruly && !choose.ratio(15, 16)?)
+    }
+
+    /// Every other frame reaches to the end, as a pickler's do; the others are short.
+    fn fit_frames(&mut self) {
+        for &at in self.frames.iter().step_by(2) {
+            let left = self.bytes.len().saturating_sub(at + 8) as u64;
+            if let Some(len) = self.bytes.get_mut(at..at + 8) {
+                len.copy_from_slice(&left.to_le_bytes());
+            }
+        }
     }
 
     /// Puts all that is left into one tuple.
     fn gather(&mut self) {
         while let Some(last) = self.stack.pop() {
-            match (last, self.stack.last()) {
-                ("mark", _) => self.bytes.push(b't'),
-                (_, Some(&"mark")) => {
+            match (last.kind, self.stack.last().map(|below| below.kind)) {
+                (Kind::Mark, _) => self.bytes.push(b't'),
+                (_, Some(Kind::Mark)) => {
                     self.stack.pop();
                     self.bytes.push(b't');
                 }
@@ -102,87 +142,100 @@ impl Program {
                 }
                 (_, None) => return,
             }
-            self.stack.push("tuple");
+            self.stack.push(Thing { kind: Kind::Tuple, key: false });
         }
         self.bytes.push(b'N');
     }
 
-    /// Makes what an operation takes, unless it is there.
-    fn prepare(&mut self, choose: &mut Unstructured, opcode: Opcode, depth: u32) -> Result<()> {
-        let pops = opcode.pops();
-        if self.has(pops) || self.written >= LONGEST {
+    /// Makes what an operation takes, unless it is there; `keyed` if it is to be a key.
+    fn prepare(
+        &mut self,
+        choose: &mut Unstructured,
+        opcode: Opcode,
+        depth: u32,
+        keyed: bool,
+    ) -> Result<()> {
+        let mut wants = wants(opcode);
+        if keyed && makes(opcode) == Some(Kind::Tuple) {
+            for want in &mut wants {
+                match want {
+                    Want::Any => *want = Want::Key,
+                    Want::Many => *want = Want::Keys,
+                    _ => {}
+                }
+            }
+        }
+        if finds(&self.stack, &wants) {
             return Ok(());
         }
-        for &kind in pops {
-            match kind {
-                "mark" => self.operation("MARK", b""),
-                "slice" => self.slice(choose, opcode, depth)?,
-                kind => self.make(choose, kind, depth)?,
+        for want in wants {
+            match want {
+                Want::Mark => self.operation("MARK", b""),
+                Want::Many | Want::Keys | Want::Pairs => self.slice(choose, want, depth)?,
+                want => self.make(choose, want, depth)?,
             }
         }
         Ok(())
     }
 
-    fn slice(&mut self, choose: &mut Unstructured, opcode: Opcode, depth: u32) -> Result<()> {
-        let pairs = matches!(opcode.name(), "DICT" | "SETITEMS");
-        let count = choose.int_in_range(0..=3)? * if pairs { 2 } else { 1 };
-        for index in 0..count {
-            let key = pairs && index % 2 == 0;
-            self.make(choose, if key { "str" } else { "any" }, depth)?;
+    fn slice(&mut self, choose: &mut Unstructured, want: Want, depth: u32) -> Result<()> {
+        for _ in 0..choose.int_in_range(0..=3)? {
+            match want {
+                Want::Pairs => {
+                    self.make(choose, Want::Key, depth)?;
+                    self.make(choose, Want::Any, depth)?;
+                }
+                Want::Keys => self.make(choose, Want::Key, depth)?,
+                _ => self.make(choose, Want::Any, depth)?,
+            }
         }
         Ok(())
     }
 
-    /// Whether the stack ends in these kinds.
-    fn has(&self, pops: &[&str]) -> bool {
-        let Some(mark) = pops.iter().position(|&kind| kind == "mark") else {
-            let start = self.stack.len().checked_sub(pops.len());
-            let top = start.and_then(|start| self.stack.get(start..));
-            return top.is_some_and(|top| top.iter().zip(pops).all(|(has, want)| fits(has, want)));
-        };
-        let Some(at) = self.stack.iter().rposition(|&kind| kind == "mark") else { return false };
-        let Some(start) = at.checked_sub(mark) else { return false };
-        self.stack[start..at].iter().zip(pops).all(|(has, want)| fits(has, want))
-    }
-
-    /// One object of this kind: new, or from the memo.
-    fn make(&mut self, choose: &mut Unstructured, kind: &'static str, depth: u32) -> Result<()> {
+    /// One object that is wanted: new, or from the memo.
+    fn make(&mut self, choose: &mut Unstructured, want: Want, depth: u32) -> Result<()> {
         if choose.ratio(1, 5)? {
-            let known: Vec<u32> = self
-                .memo
-                .iter()
-                .filter(|(_, has)| fits(has, kind))
-                .map(|(index, _)| *index)
-                .collect();
+            let known: Vec<(u32, Thing)> =
+                self.memo.iter().filter(|(_, thing)| thing.is(want)).copied().collect();
             if !known.is_empty() {
-                let index = *choose.choose(&known)?;
-                return Ok(self.get(index, kind));
+                let (index, thing) = *choose.choose(&known)?;
+                return self.get(choose, index, thing);
             }
-        }
-        if kind == "any" && choose.ratio(1, 4)? {
-            return self.call(choose, depth);
         }
         let simple = depth == 0 || self.written >= LONGEST;
-        let makes = |opcode: &Opcode| {
-            let pushes = opcode.pushes();
-            let leaves = pushes.len() == 1 && fits(pushes[0], kind) && pushes[0] != "mark";
-            leaves && (opcode.pops().is_empty() || !simple) && !opcode.name().contains("GET")
+        if matches!(want, Want::Any) && !simple && choose.ratio(1, 4)? {
+            return self.call(choose, depth);
+        }
+        let keyed = matches!(want, Want::Key);
+        let suits = |opcode: &Opcode| {
+            let Some(kind) = makes(*opcode) else { return false };
+            let key = !matches!(kind, Kind::List | Kind::Dict | Kind::Set | Kind::ByteArray);
+            let wanted = Thing { kind, key }.is(want);
+            wanted && (!simple || opcode.pops().is_empty())
         };
-        let opcodes: Vec<Opcode> = Opcode::all().filter(makes).collect();
+        let opcodes: Vec<Opcode> = Opcode::all().filter(suits).collect();
         if opcodes.is_empty() {
             self.operation("NONE", b"");
             return Ok(());
         }
         let opcode = *choose.choose(&opcodes)?;
-        self.prepare(choose, opcode, depth.saturating_sub(1))?;
+        self.prepare(choose, opcode, depth.saturating_sub(1), keyed)?;
         self.write(choose, opcode)
     }
 
-    fn get(&mut self, index: u32, kind: &'static str) {
-        self.bytes.push(b'j');
-        self.bytes.extend(index.to_le_bytes());
-        self.stack.push(kind);
+    /// What the memo holds under an index, by one of the operations that reach as far.
+    fn get(&mut self, choose: &mut Unstructured, index: u32, thing: Thing) -> Result<()> {
+        match (choose.int_in_range(0..=2)?, u8::try_from(index)) {
+            (0, _) => self.bytes.extend(format!("g{index}\n").into_bytes()),
+            (1, Ok(index)) => self.bytes.extend([b'h', index]),
+            _ => {
+                self.bytes.push(b'j');
+                self.bytes.extend(index.to_le_bytes());
+            }
+        }
+        self.stack.push(thing);
         self.written += 1;
+        Ok(())
     }
 
     /// A global, called or made an instance of, perhaps with a state.
@@ -193,179 +246,94 @@ impl Program {
         }
         self.operation("MARK", b"");
         for _ in 0..choose.int_in_range(0..=3)? {
-            self.make(choose, "any", depth.saturating_sub(1))?;
+            self.make(choose, Want::Any, depth.saturating_sub(1))?;
         }
-        self.simply("TUPLE");
-        self.simply(choose.choose(&["REDUCE", "NEWOBJ"])?);
+        self.operation("TUPLE", b"");
+        self.operation(choose.choose(&["REDUCE", "NEWOBJ"])?, b"");
         if choose.ratio(1, 3)? {
-            self.make(choose, "any", depth.saturating_sub(1))?;
-            self.simply("BUILD");
+            self.make(choose, Want::Any, depth.saturating_sub(1))?;
+            self.operation("BUILD", b"");
         }
         Ok(())
     }
 
     fn global(&mut self, choose: &mut Unstructured) -> Result<()> {
         let (module, name) = choose.choose(&GLOBALS)?;
-        self.operation("GLOBAL", format!("{module}\n{name}\n").as_bytes());
+        self.operation("GLOBAL", &two_lines(module, name));
         Ok(())
-    }
-
-    fn simply(&mut self, name: &str) {
-        self.operation(name, b"");
     }
 
     /// Writes an operation with an operand that suits it.
     fn write(&mut self, choose: &mut Unstructured, opcode: Opcode) -> Result<()> {
         match opcode.name() {
-            "GLOBAL" if choose.ratio(7, 8)? => return self.global(choose),
             "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE" => return self.put(choose, opcode),
-            "GET" | "BINGET" | "LONG_BINGET" if choose.ratio(7, 8)? => {
-                if let Some(&(index, kind)) = self.memo.last() {
-                    self.get(index, kind);
+            "GET" | "BINGET" | "LONG_BINGET" if !self.stumbles(choose)? => {
+                if self.memo.is_empty() {
+                    return Ok(());
                 }
-                return Ok(());
+                let (index, thing) = *choose.choose(&self.memo)?;
+                return self.get(choose, index, thing);
             }
-            "STACK_GLOBAL" => {
-                // Its texts are names.
-                self.bytes.extend(b"00");
-                let (module, name) = choose.choose(&GLOBALS)?;
-                for text in [module, name] {
-                    self.bytes.extend([0x8c, u8::try_from(text.len()).unwrap_or(0)]);
-                    self.bytes.extend(text.bytes().take(255));
-                }
-            }
+            "STACK_GLOBAL" => self.name(choose)?,
+            "FRAME" => self.frames.push(self.bytes.len() + 1),
             _ => {}
         }
-        let operand = operand(choose, opcode)?;
+        let sound = !self.stumbles(choose)?;
+        let operand = operand(choose, opcode, sound)?;
         self.operation(opcode.name(), &operand);
+        Ok(())
+    }
+
+    /// Puts a name of the tables in place of the two texts on the stack.
+    fn name(&mut self, choose: &mut Unstructured) -> Result<()> {
+        if choose.ratio(7, 8)? {
+            let (module, name) = choose.choose(&GLOBALS)?;
+            self.bytes.extend(b"00");
+            for text in [module, name] {
+                let text = &text.as_bytes()[..text.len().min(255)];
+                self.bytes.extend([0x8c, u8::try_from(text.len()).unwrap_or(0)]);
+                self.bytes.extend(text);
+            }
+        }
         Ok(())
     }
 
     fn put(&mut self, choose: &mut Unstructured, opcode: Opcode) -> Result<()> {
-        let Some(&kind) = self.stack.last().filter(|&&kind| kind != "mark") else { return Ok(()) };
+        let Some(&thing) = self.stack.last().filter(|thing| thing.kind != Kind::Mark) else {
+            return Ok(());
+        };
         let index = match opcode.name() {
             "MEMOIZE" => u32::try_from(self.memo.len()).unwrap_or(0),
-            "LONG_BINPUT" if choose.ratio(1, 16)? => u32::arbitrary(choose)?,
+            "LONG_BINPUT" if !choose.ratio(15, 16)? => u32::arbitrary(choose)?,
             _ => choose.int_in_range(0..=20)?,
         };
-        let operand = match opcode.form() {
-            Form::line => format!("{index}\n").into_bytes(),
-            Form::uint1 => vec![u8::try_from(index).unwrap_or(0)],
-            Form::uint4 => index.to_le_bytes().to_vec(),
+        let operand = match opcode.name() {
+            "PUT" => format!("{index}\n").into_bytes(),
+            "BINPUT" => vec![u8::try_from(index).unwrap_or(0)],
+            "LONG_BINPUT" => index.to_le_bytes().to_vec(),
             _ => Vec::new(),
         };
         self.memo.retain(|(known, _)| *known != index);
-        self.memo.push((index, kind));
+        self.memo.push((index, thing));
         self.operation(opcode.name(), &operand);
         Ok(())
     }
 
-    /// Writes an operation, and does to the stack what the table says.
+    /// Writes an operation, and does to the stack what it does.
     fn operation(&mut self, name: &str, operand: &[u8]) {
         let Some(opcode) = Opcode::from_name(name) else { return };
         self.bytes.push(opcode.byte());
         self.bytes.extend(operand);
         self.written += 1;
         let pops = opcode.pops();
-        let mark = pops.iter().position(|&kind| kind == "mark");
-        if let Some(before) = mark {
-            let at = self.stack.iter().rposition(|&kind| kind == "mark").unwrap_or(0);
-            self.stack.truncate(at.saturating_sub(before));
-        } else {
-            self.stack.truncate(self.stack.len().saturating_sub(pops.len()));
-        }
-        self.stack.extend(opcode.pushes());
-    }
-}
-
-/// Whether what stands there will do, as far as the table's words go.
-fn fits(has: &str, want: &str) -> bool {
-    match want {
-        "any" => has != "mark",
-        "str" => matches!(has, "str" | "bytes_or_str"),
-        "int" => matches!(has, "int" | "int_or_bool"),
-        // What a call made may be anything.
-        "list" | "dict" | "set" => has == want || has == "any",
-        _ => has == want,
-    }
-}
-
-/// Texts with something about them.
-const TEXTS: &[&[u8]] = &[
-    b"",
-    b"a",
-    b"0",
-    b"1",
-    b"-1",
-    b"name",
-    b"storage",
-    b"cpu",
-    b"cuda:0",
-    b"weight",
-    b"\xc3\xa9",
-    b"\xff",
-    b"\xed\xa0\x80",
-    b"\0",
-    b"$id",
-    b"latin1",
-    b"little",
-    b"<f4",
-    b"2001-02-03",
-];
-
-const LINES: &[&[u8]] = &[
-    b"0",
-    b"1",
-    b"00",
-    b"01",
-    b"-7",
-    b"12345678901234567890",
-    b"99L",
-    b"0x1f",
-    b"1.5",
-    b"nan",
-    b"inf",
-    b"1e400",
-    b"'a'",
-    b"\"b\\x41\"",
-    b"\\u20ac",
-    b"a b",
-    b"",
-    b"1_0",
-    b"m",
-];
-
-fn operand(choose: &mut Unstructured, opcode: Opcode) -> Result<Vec<u8>> {
-    let text = if choose.ratio(3, 4)? {
-        choose.choose(TEXTS)?.to_vec()
-    } else {
-        let len = choose.int_in_range(0..=20)?;
-        choose.bytes(len.min(choose.len()))?.to_vec()
-    };
-    let len = text.len();
-    let small: u32 =
-        if choose.ratio(3, 4)? { choose.int_in_range(0..=4)? } else { u32::arbitrary(choose)? };
-    let line = |choose: &mut Unstructured| -> Result<Vec<u8>> {
-        let line = if choose.ratio(15, 16)? {
-            choose.choose(LINES)?.to_vec()
-        } else {
-            text.iter().copied().filter(|&byte| byte != b'\n').collect()
+        let from = match pops.iter().position(|&kind| kind == "mark") {
+            Some(before) => {
+                let mark = self.stack.iter().rposition(|thing| thing.kind == Kind::Mark);
+                mark.unwrap_or(0).saturating_sub(before)
+            }
+            None => self.stack.len().saturating_sub(pops.len()),
         };
-        Ok([&line[..], b"\n"].concat())
-    };
-    Ok(match opcode.form() {
-        Form::none => Vec::new(),
-        Form::uint1 => vec![small.to_le_bytes()[0]],
-        Form::uint2 => small.to_le_bytes()[..2].to_vec(),
-        Form::uint4 | Form::int4 => small.to_le_bytes().to_vec(),
-        Form::uint8 => u64::from(small).to_le_bytes().to_vec(),
-        Form::float8 => f64::arbitrary(choose)?.to_be_bytes().to_vec(),
-        Form::len1 => [&[u8::try_from(len).unwrap_or(0)], &text[..]].concat(),
-        Form::len4 | Form::len4s => {
-            [&u32::try_from(len).unwrap_or(0).to_le_bytes()[..], &text].concat()
-        }
-        Form::len8 => [&(len as u64).to_le_bytes()[..], &text].concat(),
-        Form::line => line(choose)?,
-        Form::line2 => [line(choose)?, line(choose)?].concat(),
-    })
+        let took = self.stack.split_off(from);
+        self.stack.extend(Thing::left(opcode, &took));
+    }
 }

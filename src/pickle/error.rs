@@ -107,7 +107,9 @@ impl Error {
         match self.kind() {
             Kind::Forbidden { .. } => Category::Forbidden,
             Kind::Over(_) => Category::OverLimit,
-            Kind::Unsupported(_) | Kind::UnknownProtocol(_) | Kind::InlineArray(_) => Category::Unsupported,
+            Kind::Unsupported(_) | Kind::UnknownProtocol(_) | Kind::InlineArray(_) => {
+                Category::Unsupported
+            }
             _ => Category::Malformed,
         }
     }

@@ -26,9 +26,9 @@ pub(crate) use encode::{Container, Open, Plain};
 pub use encode::{EncodeError, EncodeKind, Encoded, Encoder, Rename};
 pub use error::{Error, Kind};
 pub use graph::{
-    BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder, InlineArray, Items,
-    Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value, difference,
-    run_with_buffers,
+    BigInt, BuildError, Dict, Difference, Effect, EffectKind, Global, Graph, GraphBuilder,
+    InlineArray, Items, Key, Keys, Make, NodeId, Object, Pair, Reach, Recipe, Text, ToNode, Value,
+    difference, run_with_buffers,
 };
 pub use machine::{Outcome, run};
 pub use opcode::{Form, Op, Opcode};

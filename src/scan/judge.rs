@@ -311,7 +311,8 @@ impl<'graph> Judge<'_, 'graph> {
             }
             (b"numpy", b"dtype") => {
                 if let Some(why) = dtype::forged(object) {
-                    let message = format!("numpy would believe a dtype that contradicts itself: {why}");
+                    let message =
+                        format!("numpy would believe a dtype that contradicts itself: {why}");
                     self.find(rules::FORGED, object, message);
                 }
             }

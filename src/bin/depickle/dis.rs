@@ -8,7 +8,9 @@ mod verdict;
 use std::io::{self, BufWriter, Write};
 
 use bytes::Bytes;
-use depickle::pickle::{self, Annotated, AnnotatedLine, Content, Disassembly, InlineArray, Op, Policy};
+use depickle::pickle::{
+    self, Annotated, AnnotatedLine, Content, Disassembly, InlineArray, Op, Policy,
+};
 use depickle::torch::{Error, Stretch, stretches};
 use depickle::{Budget, FileOffset, Limits, Source};
 

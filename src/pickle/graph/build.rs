@@ -6,8 +6,8 @@ use std::collections::hash_map::Entry;
 use bytes::Bytes;
 
 use super::{
-    Chain, EffectKind, Graph, Growing, Held, InlineArray, LONGEST, Make, Node, NodeId, Packed, Place, RawEffect,
-    RawRecipe, Run, Span,
+    Chain, EffectKind, Graph, Growing, Held, InlineArray, LONGEST, Make, Node, NodeId, Packed,
+    Place, RawEffect, RawRecipe, Run, Span,
 };
 use crate::base::{Budget, Exceeded, FileOffset, Limit};
 

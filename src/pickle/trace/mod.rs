@@ -188,8 +188,7 @@ impl<'data> Trace<'data, '_> {
     /// Goes on with a pickle in the pickle: what it makes takes the place of what is on top,
     /// which is left there for it.
     fn enter(&mut self) {
-        let outer =
-            (take(&mut self.stack), take(&mut self.marks), take(&mut self.memo));
+        let outer = (take(&mut self.stack), take(&mut self.marks), take(&mut self.memo));
         self.outer = Some(outer);
     }
 

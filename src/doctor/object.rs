@@ -191,7 +191,7 @@ fn older_layout(checkpoint: &Checkpoint, report: &mut Report) -> bool {
     let message = format!("it holds {what}, which torch.load cannot read in the layout before 1.6");
     report.add(Diagnosis::error("older-layout", message).at(object.offset()).advice(
         "save it again without _use_new_zipfile_serialization=False; `depickle convert` takes the \
-         tensors",
+         tensors, with --skip-unreadable those that can be read",
     ));
     true
 }

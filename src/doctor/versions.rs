@@ -57,6 +57,8 @@ pub(super) fn of(checkpoint: &Checkpoint) -> Option<Requires> {
     };
     let mut newest: Option<(Release, String)> = layout.map(|(at, why)| (at, why.to_owned()));
     if checkpoint.is_big_endian() {
+        // pytorch/pytorch pull requests 94503 (the mark, and swapping by it) and 108523, picked into
+        // the branch of 2.1.
         newest = newest.max(Some(((2, 1), "bytes of a big-endian machine".to_owned())));
     }
     for object in checkpoint.graph().objects() {

@@ -414,9 +414,16 @@ impl Policy {
         match handing {
             Handing::Existing | Handing::Bytes | Handing::Holds(_) => {}
             Handing::Prepares => {
-                if let Some(kept) = args.get(0) {
-                    self.kept(kept, visit);
+                let kept = args.get(0)?;
+                // What is prepared is judged as if it were called with what is known by now.
+                if let Target::Global { .. } = self.target(kept)
+                    && args.first.is_none()
+                {
+                    let then = args.then.map(|args| args.rest(1));
+                    let args = Args { then, ..args };
+                    return Some(Call { callable: kept, args, position: Position::Call });
                 }
+                self.kept(kept, visit);
             }
             Handing::Instantiates(_) if args.known => {
                 self.instantiated(handing, object, args, visit);
@@ -450,7 +457,10 @@ impl Policy {
             }
             Handing::Class => {}
             Handing::Loads(index) => {
-                let object = at(index)?;
+                let Some(object) = at(index) else {
+                    visit(Use { what: What::UnseenPickle, ..unknown() });
+                    return None;
+                };
                 let what = if self.is_bytes(object) { What::Pickle } else { What::UnseenPickle };
                 visit(Use { what, position: Position::Computed, object });
             }
@@ -504,6 +514,11 @@ impl Policy {
     /// A callable kept for later. What calls made is judged where it was made.
     fn kept<'graph>(&self, object: Object<'graph>, visit: &mut dyn FnMut(Use<'graph>)) {
         if let Target::Global { module, name } = self.target(object) {
+            let ways = self.handings(Global { module, name: &name });
+            if ways.iter().any(|way| matches!(way, Handing::Loads(_))) {
+                let what = What::UnseenPickle;
+                visit(Use { what, position: Position::Computed, object });
+            }
             let what = What::Global { module, name };
             visit(Use { what, position: Position::Call, object });
         }

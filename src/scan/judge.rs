@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::finding::{Building, Finding, Place, Position, Standing, Used};
 use super::rules::{self, Rule};
-use super::{Scanner, line, source_text};
+use super::{Scanner, dtype, line, source_text};
 use crate::base::{Budget, Category, FileOffset};
 use crate::pickle::{
     EffectKind, Error, Global, Graph, Handing, Kind, NodeId, Object, Opcode, Outcome,
@@ -315,6 +315,13 @@ impl<'graph> Judge<'_, 'graph> {
                 if name.starts_with(b"reduce_") || name.starts_with(b"_make_graph_module") =>
             {
                 self.source(recipe);
+            }
+            (b"numpy", b"dtype") => {
+                if let Some(why) = dtype::forged(object) {
+                    let message =
+                        format!("numpy would believe a dtype that contradicts itself: {why}");
+                    self.find(rules::FORGED, object, message);
+                }
             }
             (b"_codecs", b"encode") => {
                 let args = recipe.args().as_tuple();

@@ -18,6 +18,7 @@
 
 mod archive;
 mod content;
+mod dtype;
 mod finding;
 mod formats;
 mod inflate;

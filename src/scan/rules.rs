@@ -100,6 +100,10 @@ rules! {
         "A class is made out of a name, bases and a dict of methods."
         "Its methods are any callables, and Python calls them by itself."
         "type(\"X\", (), {\"__del__\": f})"
+    FORGED "forged-dtype" Critical Dangerous
+        "A dtype of numpy that contradicts itself: objects that its flags deny, or fields behind its end."
+        "numpy believes it, and takes bytes of the file for addresses of objects, or reaches past an array's memory."
+        "numpy.dtype(\"O8\", False, True).__setstate__((3, \"|\", None, None, None, -1, -1, 0))"
     UNSEEN_PICKLE "unseen-pickle" Critical Dangerous
         "What a call returned is loaded as a pickle."
         "It is not in the file, or hidden in it."

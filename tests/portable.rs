@@ -64,7 +64,7 @@ fn every_way_of_reading_gives_the_bytes_that_pytorch_has() {
             let tensor = entry.on(&checkpoint).unwrap();
             let whole = tensor.to_bytes().unwrap();
             let found = Sha256::digest(&whole);
-            let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = found.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
             assert_eq!(found, want["sha256"].as_str().unwrap(), "{name}, {}", entry.name());
             every_way_agrees(tensor, &whole);
         }
@@ -161,7 +161,7 @@ fn arrays_have_the_values_that_were_pickled() {
             ">" => f32::from(number).to_be_bytes(),
             _ => f32::from(number).to_le_bytes(),
         };
-        (1..=6).flat_map(number).map(|byte| format!("\\x{byte:02x}")).collect()
+        (1..=6).flat_map(number).fold(String::new(), |text, byte| format!("{text}\\x{byte:02x}"))
     };
     for order in ["<", ">"] {
         for (columns, values) in [

@@ -116,5 +116,7 @@ fn generators_get_past_the_door() {
         modules += usize::from(file.module().is_ok());
     }
     println!("{whole} pickles, {opened} files, {tensors} tensors, {modules} modules of 1000");
-    assert!(whole > 250 && opened > 500 && tensors > 500 && modules > 50);
+    // Some are broken on purpose.
+    assert!((750..950).contains(&whole), "{whole} pickles");
+    assert!(opened > 500 && tensors > 500 && modules > 50);
 }

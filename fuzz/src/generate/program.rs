@@ -65,6 +65,8 @@ pub(super) fn damage(choose: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<(
 struct Program {
     bytes: Vec<u8>,
     stack: Vec<Thing>,
+    /// What stands below is for another operation, and not to be taken.
+    floor: usize,
     memo: Vec<(u32, Thing)>,
     /// Where frames begin.
     frames: Vec<usize>,
@@ -83,6 +85,7 @@ impl Program {
         Ok(Self {
             bytes: if protocol >= 2 { vec![0x80, protocol] } else { Vec::new() },
             stack: Vec::new(),
+            floor: 0,
             memo: Vec::new(),
             frames: Vec::new(),
             written: 0,
@@ -165,7 +168,7 @@ impl Program {
                 }
             }
         }
-        if finds(&self.stack, &wants) {
+        if finds(self.stack.get(self.floor..).unwrap_or_default(), &wants) {
             return Ok(());
         }
         for want in wants {
@@ -192,8 +195,16 @@ impl Program {
         Ok(())
     }
 
-    /// One object that is wanted: new, or from the memo.
+    /// One object that is wanted, on top of what is there already.
     fn make(&mut self, choose: &mut Unstructured, want: Want, depth: u32) -> Result<()> {
+        let floor = std::mem::replace(&mut self.floor, self.stack.len());
+        let made = self.make_one(choose, want, depth);
+        self.floor = floor;
+        made
+    }
+
+    /// One object: new, or from the memo.
+    fn make_one(&mut self, choose: &mut Unstructured, want: Want, depth: u32) -> Result<()> {
         if choose.ratio(1, 5)? {
             let known: Vec<(u32, Thing)> =
                 self.memo.iter().filter(|(_, thing)| thing.is(want)).copied().collect();

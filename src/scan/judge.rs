@@ -11,12 +11,12 @@ use super::rules::{self, Rule};
 use super::{Scanner, dtype, line, source_text};
 use crate::base::{Budget, Category, FileOffset};
 use crate::pickle::{
-    EffectKind, Error, Global, Graph, Handing, Kind, NodeId, Object, Opcode, Outcome,
+    EffectKind, Error, Global, Graph, Handing, Kind, Make, NodeId, Object, Opcode, Outcome,
     Position as Stands, Recipe, Use, Value, What,
 };
 use crate::python::meaning;
 use crate::python::policy;
-use crate::python::views::View;
+use crate::python::views::{self, View};
 
 /// A pickle, archive or compressed file inside of bytes that a pickle holds.
 pub(super) struct Inner {
@@ -310,6 +310,10 @@ impl<'graph> Judge<'_, 'graph> {
     fn recipe(&mut self, recipe: Recipe<'graph>) {
         let Some(global) = recipe.callable().as_global() else { return };
         let object = recipe.object();
+        if recipe.make() == Make::Reduce && grows(global, recipe) {
+            let message = "makes more than the file holds, or never ends".to_owned();
+            self.find(rules::ARGUMENTS, object, message);
+        }
         match (global.module, global.name) {
             (b"torch.fx.graph_module" | b"torch.fx._lazy_graph_module", name)
                 if name.starts_with(b"reduce_") || name.starts_with(b"_make_graph_module") =>
@@ -585,6 +589,24 @@ fn why(global: Global) -> String {
         Some((reach, why)) => format!("can {reach}: {why}"),
         None => "was forbidden by --forbid".to_owned(),
     }
+}
+
+/// Whether a call makes as much as a number says, not as the file holds: no pickler writes such.
+fn grows(global: Global, recipe: Recipe) -> bool {
+    let Some(args) = recipe.args().as_tuple() else { return false };
+    if global.name == b"_reconstruct" && global.module.ends_with(b".multiarray") {
+        // numpy writes (0,): the shape comes with the state.
+        let shape = args.get(1).and_then(Object::items);
+        return shape.is_none_or(|shape| !shape.iter().any(|size| size.as_int() == Some(0)));
+    }
+    let Some(kind) = views::kind_of(recipe.object()).filter(|kind| kind.unfolds()) else {
+        return false;
+    };
+    let given = args.iter().take(2);
+    let mut lazy = given.filter_map(views::kind_of).filter(|kind| kind.is_lazy());
+    let counted = matches!(kind, views::Kind::Bytes | views::Kind::ByteArray)
+        && args.get(0).is_some_and(|size| matches!(size.value(), Value::Int(_) | Value::BigInt(_)));
+    counted || lazy.next().is_some()
 }
 
 /// Whether bytes begin as something that could be loaded.

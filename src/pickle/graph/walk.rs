@@ -1,6 +1,8 @@
 //! Walks over objects rather than paths: each object once, whatever its shape.
 
-use super::{EffectKind, Graph, Node, Object, Place, Value};
+#[cfg(feature = "scan")]
+use super::Node;
+use super::{EffectKind, Graph, Object, Place, Value};
 
 /// Objects reachable from one, itself first, each once, in the order Python would meet them.
 ///
@@ -38,6 +40,7 @@ impl<'graph> Object<'graph> {
     }
 
     /// Whether it refers to others, stands for what a registry knows, or was changed.
+    #[cfg(feature = "scan")]
     pub(crate) fn has_parts(self) -> bool {
         let graph = self.graph();
         graph.has_parts(self.id()) || matches!(graph.kind(self.id()), Some(Node::Extension(_)))

@@ -180,6 +180,44 @@ impl Kind {
     }
 }
 
+#[cfg(feature = "scan")]
+impl Kind {
+    /// Whether a call goes through all of what it is given at once, or makes as many bytes as it
+    /// is told.
+    pub(crate) const fn unfolds(self) -> bool {
+        matches!(
+            self,
+            Self::Bytes
+                | Self::ByteArray
+                | Self::Set
+                | Self::FrozenSet
+                | Self::List
+                | Self::Tuple
+                | Self::Dict
+                | Self::OrderedDict
+                | Self::Counter
+                | Self::Deque
+                | Self::User
+                | Self::Array
+        )
+    }
+
+    /// Whether it may give more items than the file holds, or never end.
+    pub(crate) const fn is_lazy(self) -> bool {
+        matches!(
+            self,
+            Self::Range
+                | Self::Count
+                | Self::Repeat
+                | Self::Cycle
+                | Self::Chain
+                | Self::Iter
+                | Self::Reversed
+                | Self::Enumerate
+        )
+    }
+}
+
 /// The kind of what `name` of `module` makes, whichever Python spells it.
 pub(super) fn of(module: &[u8], name: &[u8]) -> Option<Kind> {
     static KINDS: LazyLock<Table> = LazyLock::new(table);

@@ -215,6 +215,19 @@ def everything(record):
     return f"{ratios(record)}\n{memory(record)}\n**Speeds that were asked for**:\n\n{asked}\n"
 
 
+PLOTS = {
+    "scaling-file.svg": "Time and memory over the size of a file",
+    "scaling-tensors.svg": "Time and memory over the number of tensors",
+    "scaling-pickle.svg": "Time and memory over the size of a pickle",
+}
+
+
+def plots(folder):
+    """Those that scaling.py made."""
+    made = [f"![{words}]({name})" for name, words in PLOTS.items() if (folder / name).exists()]
+    return "\n\n".join(["\n**Against size**:", *made]) + "\n" if made else ""
+
+
 def models(results):
     own, torch = (results.get("models", "tree", "modules_1001", r) for r in ("depickle", "torch.load"))
     if not own:
@@ -244,7 +257,7 @@ def main():
     print(everything(record), end="")
     for page, text in ((args.readme, ratios), (args.docs, everything)):
         if page:
-            replace(page, text(record))
+            replace(page, text(record) + (plots(page.parent) if text is everything else ""))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::cli::depickle;
-use common::{fixture, records};
+use common::records;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

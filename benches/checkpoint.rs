@@ -26,7 +26,7 @@ const MORE: Shape = Shape { name: "50000", tensors: 50_000, ..MANY };
 
 fn open_and_list(c: &mut Criterion) {
     let mut group = c.benchmark_group("open_list");
-    for shape in [LARGE, MANY, MORE] {
+    for shape in [LARGE, MANY, MORE].map(Shape::sized) {
         let path = shape.file();
         group.throughput(Throughput::Elements(shape.tensors as u64));
         group.bench_function(format!("positioned/{}", shape.name), |b| {
@@ -42,8 +42,9 @@ fn open_and_list(c: &mut Criterion) {
 fn read_all(c: &mut Criterion) {
     let mut group = c.benchmark_group("read_all");
     group.sample_size(20);
-    let path = LARGE.file();
-    group.throughput(Throughput::Bytes(LARGE.bytes() as u64));
+    let shape = LARGE.sized();
+    let path = shape.file();
+    group.throughput(Throughput::Bytes(shape.bytes() as u64));
     group.bench_function("positioned/to_vec", |b| {
         b.iter(|| {
             let checkpoint = Checkpoint::open(&path).unwrap();
@@ -83,8 +84,9 @@ fn read_all(c: &mut Criterion) {
 fn read_strided(c: &mut Criterion) {
     let mut group = c.benchmark_group("read_strided");
     group.sample_size(20);
-    let path = TRANSPOSED.file();
-    group.throughput(Throughput::Bytes(TRANSPOSED.bytes() as u64));
+    let shape = TRANSPOSED.sized();
+    let path = shape.file();
+    group.throughput(Throughput::Bytes(shape.bytes() as u64));
     let whole = |checkpoint: &Checkpoint| {
         for entry in checkpoint.tensors().unwrap() {
             black_box(entry.on(checkpoint).unwrap().to_vec::<f32>().unwrap());
@@ -98,14 +100,17 @@ fn read_strided(c: &mut Criterion) {
     });
     // A 16th of the rows, or of the columns, of each tensor.
     for (name, axis) in [("rows", 0), ("columns", 1)] {
-        group.throughput(Throughput::Bytes(LARGE.bytes() as u64 / 16));
-        let path = LARGE.file();
+        let shape = LARGE.sized();
+        group.throughput(Throughput::Bytes(shape.bytes() as u64 / 16));
+        let path = shape.file();
         group.bench_function(format!("positioned/{name}_of_256MiB_64"), |b| {
+            let sixteenth = shape.rows as u64 / 16;
+            let range = sixteenth..2 * sixteenth;
             b.iter(|| {
                 let checkpoint = Checkpoint::open(&path).unwrap();
                 for entry in checkpoint.tensors().unwrap() {
                     let tensor = entry.on(&checkpoint).unwrap();
-                    let part = tensor.slice(axis, 64..128).unwrap();
+                    let part = tensor.slice(axis, range.clone()).unwrap();
                     black_box(tensor.part(&part).to_vec::<f32>().unwrap());
                 }
             });

@@ -6,6 +6,9 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -40,7 +43,8 @@ fn run(path: &Path, out: &Path, convert: &Convert) {
 fn convert(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    for (name, count, numel) in [("large", 16, 4 << 20), ("small", 5000, 256)] {
+    for (name, count, numel) in [("large", 16, 4 << 20), ("small", 5_000, 256)] {
+        let (count, numel) = common::size((count, numel), (4, 64));
         let path = checkpoint(folder.path(), count, numel);
         let mut group = c.benchmark_group(format!("convert/{name}"));
         group.throughput(Throughput::Bytes((count * numel * 4) as u64)).sample_size(10);

@@ -10,6 +10,9 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+mod common;
+
 use std::cell::RefCell;
 use std::fs;
 use std::hint::black_box;
@@ -19,11 +22,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use depickle::pickle::{BuildError, Encoder, Graph, GraphBuilder, NodeId, Ops, Policy, run};
 use depickle::{Budget, FileOffset};
 
-/// Names of the shapes; `benches/peers/pickles.py` makes the same bytes.
+use common::size;
+
+/// Names of the shapes; `benches/peers/files.py` makes the same values.
 const SHAPES: [&str; 4] = ["dicts", "ints", "floats", "state_dict"];
 
 /// The pickle of a shape, as CPython writes it: protocol 4, 2 for the state dict.
@@ -31,22 +36,22 @@ fn stream(shape: &str) -> Bytes {
     let mut budget = Budget::default();
     let mut build = GraphBuilder::new(&mut budget);
     let (root, protocol) = match shape {
-        "dicts" => (dicts(&mut build).unwrap(), 4),
-        "ints" => (ints(&mut build, 5_000_000).unwrap(), 4),
-        "floats" => (floats(&mut build).unwrap(), 4),
-        _ => (state_dict(&mut build).unwrap(), 2),
+        "dicts" => (dicts(&mut build, size(500_000, 50)).unwrap(), 4),
+        "ints" => (ints(&mut build, size(5_000_000, 500)).unwrap(), 4),
+        "floats" => (floats(&mut build, size(1_000_000, 100)).unwrap(), 4),
+        _ => (state_dict(&mut build, size(5_000, 5)).unwrap(), 2),
     };
     let graph = build.finish(root);
     let encoder = Encoder::new(protocol).memoize_all(true);
     encoder.to_vec(graph.root().unwrap(), &mut Budget::default()).unwrap().into()
 }
 
-/// Half a million records, as a JSON-like data set has them.
-fn dicts(build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
+/// Records, as a JSON-like data set has them.
+fn dicts(build: &mut GraphBuilder, count: i32) -> Result<NodeId, BuildError> {
     let keys = ["id", "split", "label", "score"].map(|key| build.value(key).unwrap());
     let kinds = ["train", "validation", "test"].map(|kind| build.value(kind).unwrap());
     let mut records = Vec::new();
-    for number in 0..500_000_i32 {
+    for number in 0..count {
         let [id, split, label, score] = keys;
         let kind = kinds.iter().cycle().nth(number.rem_euclid(3).unsigned_abs() as usize);
         records.push(build.value(&number)?);
@@ -67,24 +72,24 @@ fn ints(build: &mut GraphBuilder, count: usize) -> Result<NodeId, BuildError> {
     build.list(&items?)
 }
 
-fn floats(build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
+fn floats(build: &mut GraphBuilder, count: i32) -> Result<NodeId, BuildError> {
     let mut pairs = Vec::new();
-    for number in 0..1_000_000_i32 {
+    for number in 0..count {
         let name = build.value(&format!("parameter.{number}"))?;
         pairs.push((name, build.value(&(f64::from(number) / 3.0))?));
     }
     build.dict(&pairs)
 }
 
-/// The `data.pkl` of 5,000 tensors of float32, 4 by 4.
-fn state_dict(build: &mut GraphBuilder) -> Result<NodeId, BuildError> {
+/// The `data.pkl` of tensors of float32, 4 by 4.
+fn state_dict(build: &mut GraphBuilder, count: i32) -> Result<NodeId, BuildError> {
     let rebuild = build.global("torch._utils", "_rebuild_tensor_v2")?;
     let class = build.global("torch", "FloatStorage")?;
     let ordered = build.global("collections", "OrderedDict")?;
     let (word, cpu) = (build.value("storage")?, build.value("cpu")?);
     let empty = build.tuple(&[])?;
     let mut pairs = Vec::new();
-    for number in 0..5_000 {
+    for number in 0..count {
         let (key, sixteen) = (build.value(&number.to_string())?, build.value(&16)?);
         let id = build.tuple(&[word, class, key, cpu, sixteen])?;
         let storage = build.persistent(id)?;
@@ -119,7 +124,7 @@ impl Python {
         let path = folder.join(format!("{shape}.pkl"));
         fs::write(&path, stream).unwrap();
         let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/pickles.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/python_pickle.py");
         let mut command = Command::new(python);
         command.args([script, "serve", work]).arg(path);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
@@ -142,23 +147,44 @@ impl Drop for Python {
     }
 }
 
-fn shapes(c: &mut Criterion) {
-    for shape in SHAPES {
-        let stream = stream(shape);
-        let mut group = c.benchmark_group(shape);
-        group.sample_size(10).throughput(Throughput::Bytes(stream.len() as u64));
-        group.bench_function("decode", |b| b.iter(|| Ops::new(&stream).map(black_box).count()));
-        group.bench_function("load/depickle", |b| b.iter(|| load(&stream)));
-        if let Some(python) = Python::start("load", shape, &stream) {
-            group.bench_function("load/cpython", |b| b.iter_custom(|rounds| python.time(rounds)));
-        }
-        let graph = load(&stream);
-        let (root, encoder) = (graph.root().unwrap(), Encoder::new(4));
-        group.bench_function("dump/depickle", |b| {
+/// What is timed in a group: a benchmark a shape, and beside it CPython's.
+struct Group {
+    name: &'static str,
+    python: Option<&'static str>,
+    time: fn(&mut Bencher, &Bytes),
+}
+
+const GROUPS: [Group; 3] = [
+    Group {
+        name: "decode",
+        python: None,
+        time: |b, stream| b.iter(|| Ops::new(stream).map(black_box).count()),
+    },
+    Group { name: "machine", python: Some("load"), time: |b, stream| b.iter(|| load(stream)) },
+    Group {
+        name: "encode",
+        python: Some("dump"),
+        time: |b, stream| {
+            let graph = load(stream);
+            let (root, encoder) = (graph.root().unwrap(), Encoder::new(4));
             b.iter(|| encoder.to_vec(root, &mut Budget::default()).unwrap());
-        });
-        if let Some(python) = Python::start("dump", shape, &stream) {
-            group.bench_function("dump/cpython", |b| b.iter_custom(|rounds| python.time(rounds)));
+        },
+    },
+];
+
+fn shapes(c: &mut Criterion) {
+    let streams = SHAPES.map(|shape| (shape, stream(shape)));
+    for Group { name, python, time } in GROUPS {
+        let mut group = c.benchmark_group(name);
+        group.sample_size(10);
+        for (shape, stream) in &streams {
+            group.throughput(Throughput::Bytes(stream.len() as u64));
+            group.bench_function(*shape, |b| time(b, stream));
+            if let Some(python) = python.and_then(|work| Python::start(work, shape, stream)) {
+                group.bench_function(format!("{shape}, CPython"), |b| {
+                    b.iter_custom(|rounds| python.time(rounds));
+                });
+            }
         }
         group.finish();
     }
@@ -170,7 +196,8 @@ fn linear(c: &mut Criterion) {
     group.sample_size(10);
     for (name, unit) in [("lists", &b"]\x940"[..]), ("calls", b"cm\nf\n)R0"), ("ints", b"K\x010")] {
         for millions in [1, 2, 4, 8] {
-            let stream = Bytes::from([&unit.repeat(millions << 20 >> 1)[..], b"N."].concat());
+            let count = size(millions << 20 >> 1, 1_000);
+            let stream = Bytes::from([&unit.repeat(count)[..], b"N."].concat());
             group.throughput(Throughput::Bytes(stream.len() as u64));
             group.bench_function(format!("{name}/{millions}"), |b| b.iter(|| load(&stream)));
         }

@@ -15,6 +15,9 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+mod common;
+
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,9 +30,7 @@ use depickle::torch::{Checkpoint, Draft};
 
 fn mebibytes() -> usize {
     let given = std::env::var("DEPICKLE_SAVE_MIB").ok().and_then(|text| text.parse().ok());
-    // One run of each, to see that they work.
-    let test = std::env::args().any(|argument| argument == "--test");
-    given.unwrap_or(if test { 4 } else { 256 })
+    given.unwrap_or(common::size(256, 4))
 }
 
 fn folder() -> tempfile::TempDir {

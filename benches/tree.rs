@@ -7,12 +7,15 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+mod common;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use depickle::torch::Checkpoint;
 
-/// Blocks of ten modules each.
+/// Blocks of ten modules each, when measured.
 const BLOCKS: usize = 100;
 
 /// What PyTorch 2.15 keeps in every module, besides its dicts and `training`.
@@ -86,23 +89,24 @@ fn block(key: &mut usize) -> Vec<u8> {
     module("__main__\nBlock", b"", &layers, b"")
 }
 
-fn model() -> Vec<u8> {
+fn model(count: usize) -> Vec<u8> {
     let (mut blocks, mut key) = (Vec::new(), 0);
-    for index in 0..BLOCKS {
+    for index in 0..count {
         blocks.extend([text(&format!("block{index}")), block(&mut key)].concat());
     }
     [&b"\x80\x02"[..], &module("__main__\nNet", b"", &blocks, b""), b"."].concat()
 }
 
 fn tree(c: &mut Criterion) {
-    let stream = model();
+    let blocks = common::size(BLOCKS, 2);
+    let stream = model(blocks);
     let checkpoint = Checkpoint::from_bytes(stream.clone()).unwrap();
     let model = checkpoint.module().unwrap();
-    assert_eq!(model.named_modules().unwrap().len(), 1_001);
-    assert_eq!(model.state_dict().unwrap().entries.len(), 1_000);
-    assert_eq!(model.counts().unwrap().parameters, 500 * (64 * 64 + 64));
+    assert_eq!(model.named_modules().unwrap().len(), 10 * blocks + 1);
+    assert_eq!(model.state_dict().unwrap().entries.len(), 10 * blocks);
+    assert_eq!(model.counts().unwrap().parameters, 5 * blocks as u64 * (64 * 64 + 64));
     let mut group = c.benchmark_group("tree");
-    group.throughput(Throughput::Elements(1_001));
+    group.throughput(Throughput::Elements(10 * blocks as u64 + 1));
     group.bench_function("open", |b| {
         b.iter(|| Checkpoint::from_bytes(black_box(stream.clone())).unwrap());
     });

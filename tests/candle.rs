@@ -17,28 +17,9 @@ mod candle_mlp;
 use candle_core::{DType as Candle, Device};
 use candle_nn::var_builder::SimpleBackend;
 use common::fixture;
+use common::forward::{is_pytorchs, mapped, recorded};
 use depickle::adapters::candle::{Weights, tensor};
-use depickle::torch::{Checkpoint, DType};
-use serde_json::Value;
-
-fn mapped(name: &str) -> Checkpoint {
-    Checkpoint::open_mapped(fixture(name)).unwrap()
-}
-
-/// The forward pass of tests/fixtures/mlp_model.pth, as PyTorch recorded it.
-fn recorded() -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
-    let bytes = std::fs::read(fixture("fit/forward.json")).unwrap();
-    let json: Value = serde_json::from_slice(&bytes).unwrap();
-    let rows = |key: &str| serde_json::from_value(json[key].clone()).unwrap();
-    (rows("input"), rows("output"))
-}
-
-fn is_pytorchs(found: &[Vec<f32>], wanted: &[Vec<f32>]) {
-    assert_eq!((found.len(), found[0].len()), (4, 3));
-    for (found, wanted) in found.iter().flatten().zip(wanted.iter().flatten()) {
-        assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
-    }
-}
+use depickle::torch::DType;
 
 #[test]
 fn a_model_run_by_candle_gives_what_pytorch_gave() {

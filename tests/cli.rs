@@ -11,17 +11,11 @@
 
 mod common;
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
+use common::cli::{depickle, fed, unread};
 use common::{fixture, records};
 use serde_json::{Value, json};
-
-fn depickle(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.args(arguments).current_dir(fixture(""));
-    command.output().unwrap()
-}
 
 fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
@@ -337,15 +331,7 @@ fn folders_are_files_too() {
 
 #[test]
 fn standard_input_is_a_file() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
-        .args(["ls", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let bytes = std::fs::read(fixture("tensor.pth")).unwrap();
-    child.stdin.take().unwrap().write_all(&bytes).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = fed(&["ls", "-"], &std::fs::read(fixture("tensor.pth")).unwrap());
     assert_eq!(stdout(&output), "  float32  [2, 3]  24 B\n");
 }
 
@@ -421,15 +407,7 @@ fn an_unreadable_tensor_is_listed_and_exits_with_2() {
 
 #[test]
 fn a_closed_pipe_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
-        .args(["show", "--json"])
-        .arg(fixture("module_zoo.pth"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = unread(&["show", "--json", "module_zoo.pth"]);
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
 }
 

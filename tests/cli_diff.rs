@@ -12,21 +12,18 @@
 mod common;
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use common::fixture;
+use common::{cli, fixture};
 use serde_json::{Value, json};
 
 fn diff(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.arg("diff").args(arguments).current_dir(fixture("")).output().unwrap()
+    cli::depickle(&[&["diff"], arguments].concat())
 }
 
 /// Exit code, standard output, standard error.
 fn said(arguments: &[&str]) -> (i32, String, String) {
-    let output = diff(arguments);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    cli::said(&diff(arguments))
 }
 
 fn document(arguments: &[&str]) -> (i32, Value) {
@@ -310,9 +307,7 @@ fn names_that_would_clash_are_no_comparison() {
 
 #[test]
 fn one_side_may_be_standard_input() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.args(["diff", "-", "mlp_state_dict.pth", "--values"]).current_dir(fixture(""));
-    let file = std::fs::File::open(fixture("legacy_mlp_state_dict.pth")).unwrap();
-    let output = command.stdin(Stdio::from(file)).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = std::fs::read(fixture("legacy_mlp_state_dict.pth")).unwrap();
+    let output = cli::fed(&["diff", "-", "mlp_state_dict.pth", "--values"], &bytes);
+    assert_eq!(output.status.code(), Some(0), "{}", cli::text(&output.stderr));
 }

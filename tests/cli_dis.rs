@@ -13,36 +13,16 @@ mod common;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
-use common::{fixture, records};
+use common::{cli, fixture, records};
 use depickle::Budget;
 use depickle::container::Zip;
 use depickle::pickle::{Ops, assemble};
 use serde_json::{Value, json};
 
-fn depickle(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
-        .args(arguments)
-        .current_dir(fixture(""))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    feeding.join().unwrap();
-    output
-}
-
 /// Exit code, standard output and standard error.
 fn said(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let output = depickle(arguments, input);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    cli::said(&cli::fed(arguments, input))
 }
 
 fn dis_json(arguments: &[&str], input: &[u8]) -> Vec<Value> {
@@ -195,7 +175,7 @@ fn assembly_gives_the_same_bytes() {
     assert_eq!(said(&["asm", "-", "-o", out_name, "--force"], b"NONE\nSTOP").0, 0);
     assert_eq!(std::fs::read(&out).unwrap(), b"N.");
     std::fs::remove_file(out).unwrap();
-    assert_eq!(depickle(&["asm", "-"], b"BININT1 7\nSTOP").stdout, b"K\x07.");
+    assert_eq!(cli::fed(&["asm", "-"], b"BININT1 7\nSTOP").stdout, b"K\x07.");
     let (code, _, err) = said(&["asm", "-"], b"NONE\nBININT1 256");
     assert_eq!(code, 2);
     assert_eq!(err, "error: -: line 2, column 9: 256 does not fit: BININT1 takes 0 to 255\n");
@@ -358,15 +338,7 @@ fn extension_codes_mean_what_they_are_said_to() {
 #[test]
 fn a_closed_pipe_is_no_error() {
     for form in ["--json", "--jsonl", "--asm", "--max-memory=1G"] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_depickle"))
-            .args(["dis", form])
-            .arg(fixture("resnet18_tiny.pth"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = cli::unread(&["dis", form, "resnet18_tiny.pth"]);
         assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{form}");
     }
 }
@@ -376,7 +348,7 @@ fn names_from_files_cannot_write_to_the_terminal() {
     let zip =
         archive(&[("a\x1b[2J/data.pkl", b"c\x1b[2J\n\x1b[2J\n(S'\x1b[2J'\ntp\x1b\n.", false)]);
     for form in ["--json", "--jsonl", "--asm", "--max-memory=1G"] {
-        let output = depickle(&["dis", form, "-"], &zip);
+        let output = cli::fed(&["dis", form, "-"], &zip);
         assert!(!output.stdout.is_empty());
         assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{form}");
     }

@@ -11,30 +11,14 @@
 
 mod common;
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
-
+use common::cli::{depickle, said, text};
 use common::fixture;
 use serde_json::{Value, json};
 
-fn depickle(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.args(arguments).current_dir(fixture("")).output().unwrap()
-}
-
-/// With these bytes on standard input.
+/// Exit code, standard output and standard error of a run with these bytes on standard input.
 fn fed(arguments: &[&str], bytes: &[u8]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.args(arguments).current_dir(fixture(""));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(bytes).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    let (code, out, err) = said(&common::cli::fed(arguments, bytes));
+    (Some(code), out, err)
 }
 
 #[test]

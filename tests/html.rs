@@ -13,18 +13,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::{fixture, records};
+use common::cli::depickle;
+use common::records;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-
-fn depickle(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_depickle"));
-    command.args(arguments).current_dir(fixture("")).output().unwrap()
-}
 
 /// The page of a file.
 fn page(file: &str, more: &[&str]) -> String {

@@ -10,18 +10,15 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "common/heap.rs"]
+mod heap;
 mod streams;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use depickle::pickle::{Encoder, Opcode, Outcome, Policy, assemble, run};
 use depickle::python::json;
 use depickle::{Budget, FileOffset};
-use peak_alloc::PeakAlloc;
+use heap::{alone, peak};
 use proptest::prelude::*;
-
-#[global_allocator]
-static HEAP: PeakAlloc = PeakAlloc;
 
 /// For each byte of a stream.
 const BYTES_PER_BYTE: usize = 100;
@@ -32,20 +29,6 @@ const WRITING_PER_BYTE: usize = 300;
 /// And for writing it as JSON.
 const JSON_PER_BYTE: usize = 500;
 const WRITING_ANYWAY: usize = 192 << 10;
-
-/// The heap is one for all tests of this file.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The most memory that `work` holds at once beyond what is held already (bytes).
-fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = HEAP.current_usage();
-    HEAP.reset_peak_usage();
-    let done = work();
-    (done, HEAP.peak_usage().saturating_sub(before))
-}
 
 fn read(stream: Vec<u8>, policy: &Policy) -> (Outcome, Budget) {
     let mut budget = Budget::default();

@@ -13,8 +13,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "common/heap.rs"]
+mod heap;
+
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use depickle::container::{Tar, Zip};
@@ -24,10 +26,7 @@ use depickle::python::numpy::Views;
 use depickle::torch::module::Style;
 use depickle::torch::{Checkpoint, Options, Scope};
 use depickle::{Budget, FileOffset};
-use peak_alloc::PeakAlloc;
-
-#[global_allocator]
-static HEAP: PeakAlloc = PeakAlloc;
+use heap::{alone, peak};
 
 /// For each byte of a zip archive whose directory is all there is to it.
 const ZIP_PER_BYTE: usize = 24;
@@ -49,18 +48,9 @@ const SCAN_PER_BYTE: usize = 40;
 /// Whatever the file.
 const ANYWAY: usize = 256 << 10;
 
-/// The heap is one for all tests of this file.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The most memory that `work` holds at once beyond what is held already, for each byte.
 fn held<T>(what: &str, len: usize, most: usize, work: impl FnOnce() -> T) -> T {
-    let before = HEAP.current_usage();
-    HEAP.reset_peak_usage();
-    let done = work();
-    let held = HEAP.peak_usage().saturating_sub(before);
+    let (done, held) = peak(work);
     println!("{what}: {:.1} bytes a byte", held as f64 / len as f64);
     assert!(held <= most * len + ANYWAY, "{what}: {held} bytes for {len}, {most} a byte stated");
     done
@@ -353,10 +343,7 @@ fn deep_text_is_paid_for() {
     let limits = depickle::Limits::default().with_memory(8 << 20);
     let checkpoint = Options::default().limits(limits).read(Bytes::from(stream)).unwrap();
     let model = checkpoint.module().unwrap();
-    let before = HEAP.current_usage();
-    HEAP.reset_peak_usage();
-    let text = model.print(Style::default());
-    let held = HEAP.peak_usage().saturating_sub(before);
+    let (text, held) = peak(|| model.print(Style::default()));
     assert!(
         held < 3 * (8 << 20),
         "{held} bytes, 8 MiB granted; {} were printed",

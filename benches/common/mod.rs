@@ -1,4 +1,10 @@
 //! Files laid out as `torch.save` does, of any size, without Python.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a benchmark fails by panicking"
+)]
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,6 +12,18 @@ use std::path::{Path, PathBuf};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
+
+/// Whether this is `cargo test`, which runs each benchmark once to see that it works, and not
+/// `cargo bench`: then everything is small. Criterion tells them apart in the same way.
+pub(crate) fn trying() -> bool {
+    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    given("--test") || !given("--bench")
+}
+
+/// What is measured, or what is tried.
+pub(crate) fn size<T>(measured: T, tried: T) -> T {
+    if trying() { tried } else { measured }
+}
 
 /// A state dict of float32 matrices.
 #[derive(Clone, Copy)]
@@ -18,13 +36,24 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// This shape where it is measured; a small one of the same kind where it is tried.
+    pub(crate) fn sized(self) -> Self {
+        let small = Self {
+            tensors: self.tensors.min(8),
+            rows: self.rows.min(128),
+            columns: self.columns.min(128),
+            ..self
+        };
+        size(self, small)
+    }
+
     pub(crate) const fn bytes(self) -> usize {
         self.tensors * self.rows * self.columns * 4
     }
 
     /// The file of this shape, made if it is not there yet.
     pub(crate) fn file(self) -> PathBuf {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(size("bench", "bench-tried"));
         let path = folder.join(format!("{}.pth", self.name));
         if !path.exists() {
             std::fs::create_dir_all(&folder).expect("a folder for bench files");
@@ -47,7 +76,8 @@ impl Shape {
         };
         member("data.pkl".to_owned(), &self.pickle())?;
         member("byteorder".to_owned(), b"little")?;
-        let values = (0..self.rows * self.columns).map(|i| (i % 1009) as f32);
+        let values = (0..self.rows * self.columns)
+            .map(|i| f32::from(u16::try_from(i % 1009).expect("a small number")));
         let values: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
         for index in 0..self.tensors {
             member(format!("data/{index}"), &values)?;

@@ -9,6 +9,11 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(all(feature = "torch", feature = "mmap"))]
+pub mod forward;
+
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 

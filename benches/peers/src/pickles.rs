@@ -1,53 +1,58 @@
-//! Readers and writers of plain pickles.
+//! Readers and writers of plain pickles. What they read has no common form, so `answer` is nothing.
 
 use std::path::Path;
 
 use depickle::pickle::{Encoder, Policy, run};
 use depickle::{Budget, FileOffset};
 
-use crate::{Answer, Reader, Work, second};
+use crate::{Answer, Reader, Work, timed};
 
 fn depickle(path: &Path, work: Work) -> Answer {
     let stream = bytes::Bytes::from(std::fs::read(path)?);
     let load = || {
         let mut budget = Budget::default();
         let outcome = run(stream.clone(), FileOffset(0), &Policy::inspect(), &mut budget);
-        outcome.end?;
-        Ok(outcome.graph)
+        outcome.end.map(|_| outcome.graph)
     };
     if work == Work::Load {
-        return second(load);
+        return timed(|_| load().map(|_| 0).map_err(Into::into));
     }
     let graph = load()?;
-    second(|| Ok(Encoder::new(4).to_vec(graph.root().ok_or("no root")?, &mut Budget::default())?))
+    let root = graph.root().ok_or("no root")?;
+    timed(|_| {
+        Encoder::new(4).to_vec(root, &mut Budget::default())?;
+        Ok(0)
+    })
 }
 
 fn serde_pickle(path: &Path, work: Work) -> Answer {
     let stream = std::fs::read(path)?;
-    let load = || Ok(serde_pickle::value_from_slice(&stream, serde_pickle::DeOptions::new())?);
+    let load = || serde_pickle::value_from_slice(&stream, serde_pickle::DeOptions::new());
     if work == Work::Load {
-        return second(load);
+        return timed(|_| load().map(|_| 0).map_err(Into::into));
     }
     let value = load()?;
-    second(|| Ok(serde_pickle::value_to_vec(&value, serde_pickle::SerOptions::new())?))
+    timed(|_| {
+        serde_pickle::value_to_vec(&value, serde_pickle::SerOptions::new())?;
+        Ok(0)
+    })
 }
 
 fn candle(path: &Path, work: Work) -> Answer {
-    if work == Work::Dump {
+    if work != Work::Load {
         return Err("writes no pickles".into());
     }
     let stream = std::fs::read(path)?;
-    second(|| {
+    timed(|_| {
         let mut stack = candle_core::pickle::Stack::empty();
         stack.read_loop(&mut &stream[..])?;
-        Ok(stack.finalize()?)
+        stack.finalize()?;
+        Ok(0)
     })
 }
 
 pub(crate) const READERS: &[Reader] = &[
-    Reader { name: "depickle", run: Some(depickle) },
-    Reader { name: "serde-pickle", run: Some(serde_pickle) },
-    Reader { name: "candle-core", run: Some(candle) },
-    Reader { name: "pickle", run: None },
-    Reader { name: "pickle, gc off", run: None },
+    Reader { name: "depickle", run: depickle },
+    Reader { name: "serde-pickle", run: serde_pickle },
+    Reader { name: "candle-core", run: candle },
 ];

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use depickle::Limits;
@@ -158,23 +159,27 @@ fn each(
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         // Reports wait for the files before them; few enough that memory stays bounded.
-        let (sender, reports) = mpsc::sync_channel(jobs.saturating_mul(64));
+        let (sender, reports) = mpsc::sync_channel(jobs.saturating_mul(4));
         for _ in 0..jobs {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
+                let mut batch = Batch::default();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(index) else { return };
-                    if sender.send((index, scan(scanner, file))).is_err() {
+                    let Some(file) = files.get(index) else { break };
+                    batch.reports.push((index, scan(scanner, file)));
+                    if batch.is_due() && sender.send(batch.take()).is_err() {
                         return;
                     }
                 }
+                // Nobody may want them any more.
+                let _unwanted = sender.send(batch.take());
             });
         }
         drop(sender);
         let (mut waiting, mut shown) = (std::collections::BTreeMap::new(), 0_usize);
-        for (index, report) in reports {
-            waiting.insert(index, report);
+        for batch in reports {
+            waiting.extend(batch);
             while let Some(report) = waiting.remove(&shown) {
                 let wanted = files.get(shown).is_none_or(|file| take(file, &report));
                 shown = shown.saturating_add(1);
@@ -185,6 +190,29 @@ fn each(
             }
         }
     });
+}
+
+/// Reports that are handed on together: waking another thread costs as much as a small file.
+struct Batch {
+    reports: Vec<(usize, Report)>,
+    since: Instant,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { reports: Vec::new(), since: Instant::now() }
+    }
+}
+
+impl Batch {
+    /// Whether these are many, or have waited for long.
+    fn is_due(&self) -> bool {
+        self.reports.len() >= 16 || self.since.elapsed() > Duration::from_millis(20)
+    }
+
+    fn take(&mut self) -> Vec<(usize, Report)> {
+        std::mem::take(self).reports
+    }
 }
 
 /// Scans one file; what cannot be opened is a report, too.

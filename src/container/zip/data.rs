@@ -196,9 +196,24 @@ impl Zip {
         let data = self.locate(source, member)?;
         let inflated = if member.method() == Method::Stored { 0 } else { member.size() };
         (limits.admit(Limit::Inflated, inflated).map_err(Kind::Over))
-            .and_then(|()| stream(source, member, data, &mut |_| Ok(())))
+            .and_then(|()| match member.method() {
+                Method::Stored => stored_checksum(source, member, data),
+                _ => stream(source, member, data, &mut |_| Ok(())),
+            })
             .map_err(|kind| Error::of(kind, data.at, member.name_bytes()))
     }
+}
+
+/// Compares the checksum of data that lie as they are.
+fn stored_checksum(source: &dyn Source, member: Member<'_>, data: Extent) -> Result<(), Kind> {
+    let mut hasher = crc32fast::Hasher::new();
+    let (mut at, mut left) = (data.at.0, data.len);
+    while left > 0 {
+        let len = left.min(CHUNK as u64);
+        hasher.update(&source.fetch(at, len).map_err(unread)?);
+        (at, left) = (at.saturating_add(len), left.saturating_sub(len));
+    }
+    if hasher.finalize() == member.crc32() { Ok(()) } else { Err(Kind::Crc(member.crc32())) }
 }
 
 fn unread(why: io::Error) -> Kind {
@@ -288,7 +303,7 @@ fn stream(
     let header = header.as_slice().chain([0; 20].as_slice());
     let done = Cell::new(false);
     let data_reader = Positioned { source, at: data.at.0, left: data.len, done: &done };
-    let mut input = header.chain(BufReader::with_capacity(CHUNK, data_reader));
+    let mut input = header.chain(BufReader::with_capacity(chunk(data.len), data_reader));
     // What is too long is told from what is damaged below, not by the crate.
     let options = ZipReadOptions::new()
         .override_compressed_size(data.len)
@@ -303,13 +318,19 @@ fn stream(
     outcome
 }
 
+/// Room for so many bytes, at most for a chunk of them.
+fn chunk(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(CHUNK).clamp(1, CHUNK)
+}
+
 fn drain(
     file: &mut dyn Read,
     member: Member<'_>,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), Kind>,
 ) -> Result<(), Kind> {
     let told = member.size();
-    let mut chunk = vec![0; CHUNK];
+    // One more shows that there is more.
+    let mut chunk = vec![0; chunk(told.saturating_add(1))];
     let mut found: u64 = 0;
     loop {
         let bytes = match file.read(&mut chunk) {

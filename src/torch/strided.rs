@@ -68,6 +68,23 @@ impl Strided {
         let mut skip = first.checked_rem(size).unwrap_or(0);
         let mut out = out;
         while !out.is_empty() {
+            // Rows that lie across each other are copied by tiles.
+            if skip == 0 && odometer.inner_step() < step {
+                let row = size.saturating_mul(self.width);
+                let rows = odometer.rows_left().min(out.len().checked_div(row).unwrap_or(0));
+                let start = self.offset.saturating_add(odometer.offset);
+                let last = (rows.saturating_sub(1).saturating_mul(odometer.inner_step()))
+                    .saturating_add(size.saturating_sub(1).saturating_mul(step));
+                let end = start.saturating_add(last).saturating_add(self.width);
+                if rows > 1 && end <= from.len() {
+                    let (plane, rest) = out.split_at_mut(rows.saturating_mul(row));
+                    let from = from.get(start..).unwrap_or_default();
+                    copy_plane(from, (odometer.inner_step(), step), self.width, row, plane);
+                    out = rest;
+                    (0..rows).for_each(|_| odometer.advance());
+                    continue;
+                }
+            }
             let count =
                 size.saturating_sub(skip).min(out.len().checked_div(self.width).unwrap_or(0));
             if count == 0 {
@@ -103,6 +120,59 @@ fn copy_row(from: &[u8], step: usize, width: usize, row: &mut [u8]) {
     }
 }
 
+/// Copies rows of `row` bytes whose elements are `steps.1` bytes apart, each row beginning
+/// `steps.0` behind the one before.
+fn copy_plane(from: &[u8], steps: (usize, usize), width: usize, row: usize, plane: &mut [u8]) {
+    match width {
+        1 => copy_tiles::<1>(from, steps, row, plane),
+        2 => copy_tiles::<2>(from, steps, row, plane),
+        4 => copy_tiles::<4>(from, steps, row, plane),
+        8 => copy_tiles::<8>(from, steps, row, plane),
+        _ => copy_tiles::<16>(from, steps, row, plane),
+    }
+}
+
+/// Rows and columns of a tile: lines of the cache are read and written once for all of a tile's
+/// elements in them, wherever the lines lie.
+const TILE: usize = 16;
+
+fn copy_tiles<const WIDTH: usize>(
+    from: &[u8],
+    (down, across): (usize, usize),
+    row: usize,
+    plane: &mut [u8],
+) {
+    let mut tile = [[[0; WIDTH]; TILE]; TILE];
+    let line = TILE.saturating_mul(WIDTH);
+    for (band, rows) in plane.chunks_mut(row.saturating_mul(TILE)).enumerate() {
+        let top = band.saturating_mul(TILE).saturating_mul(down);
+        for (block, left) in (0..row).step_by(line).enumerate() {
+            let columns = row.saturating_sub(left).min(line).checked_div(WIDTH).unwrap_or(0);
+            let mut column_at =
+                top.saturating_add(block.saturating_mul(TILE).saturating_mul(across));
+            let height = rows.len().checked_div(row).unwrap_or(0);
+            for column in 0..columns {
+                let mut at = column_at;
+                for line in tile.iter_mut().take(height) {
+                    let bytes = from.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>);
+                    if let (Some(element), Some(bytes)) = (line.get_mut(column), bytes) {
+                        *element = *bytes;
+                    }
+                    at = at.saturating_add(down);
+                }
+                column_at = column_at.saturating_add(across);
+            }
+            for (into, line) in rows.chunks_mut(row).zip(&tile) {
+                let into = into.get_mut(left..).unwrap_or_default();
+                let (into, _) = into.as_chunks_mut::<WIDTH>();
+                for (element, bytes) in into.iter_mut().zip(line).take(columns) {
+                    *element = *bytes;
+                }
+            }
+        }
+    }
+}
+
 fn copy_elements<const WIDTH: usize>(from: &[u8], step: usize, row: &mut [u8]) {
     let (elements, _) = row.as_chunks_mut::<WIDTH>();
     let mut at = 0_usize;
@@ -132,6 +202,17 @@ impl<'a> Odometer<'a> {
             offset = offset.saturating_add(digit.saturating_mul(step));
         }
         Self { dimensions, digits, offset }
+    }
+
+    /// Bytes from one row to the next, within the innermost of these dimensions.
+    fn inner_step(&self) -> usize {
+        self.dimensions.last().map_or(usize::MAX, |(_, step)| *step)
+    }
+
+    /// Rows from here to the end of the innermost of these dimensions.
+    fn rows_left(&self) -> usize {
+        let size = self.dimensions.last().map_or(0, |(size, _)| *size);
+        size.saturating_sub(self.digits.last().copied().unwrap_or(0))
     }
 
     fn advance(&mut self) {
@@ -168,6 +249,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn planes_across_are_copied_by_tiles_as_by_elements(
+            rows in 1_u64..50,
+            columns in 1_u64..50,
+            planes in 1_u64..3,
+            apart in 0_u64..3,
+            width in prop::sample::select(vec![1_u64, 2, 4, 8, 16]),
+            cut in 0_usize..200,
+        ) {
+            // Transposed, with room between what were rows.
+            let shape = [planes, rows, columns];
+            let stride = [columns * (rows + apart), 1, rows + apart];
+            let len = usize::try_from(planes * columns * (rows + apart) * width).unwrap();
+            let from: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
+            let want = brute(&from, width, 0, &shape, &stride);
+            let view = Strided::new(width, 0, &shape, &stride).unwrap();
+            let mut all = vec![0; want.len()];
+            view.copy(&from, 0, &mut all);
+            prop_assert_eq!(&all, &want);
+            let first = cut.min(want.len() / usize::try_from(width).unwrap());
+            let mut tail = vec![0; want.len() - first * usize::try_from(width).unwrap()];
+            view.copy(&from, first, &mut tail);
+            prop_assert_eq!(&tail[..], &want[first * usize::try_from(width).unwrap()..]);
+        }
+
         #[test]
         fn every_view_holds_the_elements_its_indices_name(
             dimensions in prop::collection::vec((0_u64..5, 0_u64..7), 0..5),

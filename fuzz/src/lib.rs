@@ -17,7 +17,7 @@ mod scans;
 mod views;
 
 use bytes::Bytes;
-use depickle::pickle::{Outcome, Policy, run};
+use depickle::pickle::{Outcome, Policy, Reading, run};
 use depickle::{Budget, FileOffset, Limits, Source};
 
 pub use archives::{legacy, tar, zip};
@@ -66,6 +66,17 @@ pub const TARGETS: &[(&str, Input, Property)] = &[
     ("made_pickle", Input::Choices, made_pickle),
     ("made_file", Input::Choices, made_file),
 ];
+
+/// Every operation follows the one before, as `pickle.load` reads: the laws of pickles, not of
+/// joblib's arrays between them.
+fn plain() -> Policy {
+    Policy::inspect().with_reading(Reading::Plain)
+}
+
+/// What a stream builds when read so.
+fn plain_graph_of(bytes: &[u8]) -> Outcome {
+    run(bytes.to_vec().into(), FileOffset(0), &plain(), &mut Budget::default())
+}
 
 /// What running a pickle gives when nothing is refused.
 fn graph_of(bytes: &[u8]) -> Outcome {

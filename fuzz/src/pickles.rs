@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use depickle::pickle::{
-    Annotated, Encoder, Kind, Object, Op, Ops, Outcome, Policy, Streams, assemble, difference,
-    disassemble, run,
+    Annotated, Encoder, Kind, Object, Op, Ops, Outcome, Policy, Reading, Streams, assemble,
+    difference, disassemble, run,
 };
 use depickle::python::policy;
 use depickle::{Budget, FileOffset, Limits};
 
-use crate::{graph_of, hash};
+use crate::{hash, plain, plain_graph_of};
 
 /// Memory that a stream may take (bytes): for each of its own, and whatever its size. The budget
 /// counts entries of maps generously; what is held is at most 100 (`docs/limits.md`).
@@ -34,13 +34,25 @@ pub fn decode(bytes: &[u8]) {
     assert!(ops.consumed() <= bytes.len() as u64);
 }
 
+fn takes_no_more_as_joblib_reads(bytes: &Bytes) {
+    for reading in [Reading::Joblib, Reading::JoblibUnaligned] {
+        let mut budget = Budget::default();
+        let policy = Policy::inspect().with_reading(reading);
+        let outcome = run(bytes.clone(), FileOffset(0), &policy, &mut budget);
+        let len = bytes.len() as u64;
+        assert!(budget.memory_taken() <= len * BYTES_PER_BYTE + BYTES_ANYWAY, "{reading:?}");
+        assert!(outcome.end.map_or_else(|why| why.offset().0, |end| end) <= len);
+    }
+}
+
 /// Running takes memory in proportion to the stream; all that was built can be visited; and a
 /// stream means the same whole and in parts, at another place, under any budget that suffices
 /// and any policy that refuses nothing.
 pub fn machine(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
+    takes_no_more_as_joblib_reads(&bytes);
     let mut budget = Budget::default();
-    let outcome = run(bytes.clone(), FileOffset(0), &Policy::inspect(), &mut budget);
+    let outcome = run(bytes.clone(), FileOffset(0), &plain(), &mut budget);
     let (len, taken) = (bytes.len() as u64, budget.memory_taken());
     assert!(taken <= len * BYTES_PER_BYTE + BYTES_ANYWAY, "memory per byte");
     match &outcome.end {
@@ -81,7 +93,7 @@ fn is_what_its_operations_say(bytes: &Bytes, outcome: &Outcome) {
 /// Offsets count from where the stream begins, and nothing else changes with that.
 fn is_the_same_elsewhere(bytes: &Bytes, outcome: &Outcome) {
     let base = FileOffset(1 << 20);
-    let moved = run(bytes.clone(), base, &Policy::inspect(), &mut Budget::default());
+    let moved = run(bytes.clone(), base, &plain(), &mut Budget::default());
     assert_eq!(moved.graph.len(), outcome.graph.len());
     match (&moved.end, &outcome.end) {
         (Ok(moved), Ok(end)) => assert_eq!(moved, end),
@@ -99,7 +111,7 @@ fn is_the_same_in_part(bytes: &Bytes, outcome: &Outcome) {
     let end = outcome.end.as_ref().map_or(bytes.len(), |&end| usize::try_from(end).expect("few"));
     let cut = (hash(bytes) % (bytes.len() as u64 + 1)) as usize;
     for cut in [cut, end] {
-        let part = graph_of(&bytes[..cut]);
+        let part = plain_graph_of(&bytes[..cut]);
         match (&part.end, &outcome.end) {
             (Ok(part_end), whole) => {
                 assert_eq!(Ok(part_end), whole.as_ref());
@@ -123,7 +135,7 @@ fn is_cut(kind: &Kind) -> bool {
 
 /// Pickles in a row lie one behind the other without a gap, and each is what it is alone.
 fn is_the_same_in_a_row(bytes: &Bytes, outcome: &Outcome) {
-    let (policy, mut budget) = (Policy::inspect(), Budget::default());
+    let (policy, mut budget) = (plain(), Budget::default());
     let mut at = 0;
     for (index, part) in
         Streams::new(bytes.clone(), FileOffset(0), &policy, &mut budget).enumerate()
@@ -148,7 +160,7 @@ fn is_the_same_or_refused(bytes: &Bytes, outcome: &Outcome, taken: u64) {
     let some = hash(bytes) >> 20;
     for most in [taken, taken.saturating_sub(1), some % (taken + 1)] {
         let mut budget = Budget::new(Limits::default().with_memory(most));
-        let tight = run(bytes.clone(), FileOffset(0), &Policy::inspect(), &mut budget);
+        let tight = run(bytes.clone(), FileOffset(0), &plain(), &mut budget);
         assert!(budget.memory_taken() <= most, "a budget is never exceeded");
         match &tight.end {
             Err(why) if matches!(why.kind(), Kind::Over(_)) => {
@@ -163,7 +175,8 @@ fn is_the_same_or_refused(bytes: &Bytes, outcome: &Outcome, taken: u64) {
         }
     }
     for policy in [policy::weights_only(), policy::strict(), policy::models()] {
-        let under = run(bytes.clone(), FileOffset(0), policy, &mut Budget::default());
+        let policy = policy.clone().with_reading(Reading::Plain);
+        let under = run(bytes.clone(), FileOffset(0), &policy, &mut Budget::default());
         match &under.end {
             // Extension codes, which only a policy that allows all lets stand.
             Err(why)
@@ -207,7 +220,7 @@ pub fn assembly(bytes: &[u8]) {
 
 /// Whatever a stream built is written, and reads as the same again.
 pub fn encode(bytes: &[u8]) {
-    let outcome = graph_of(bytes);
+    let outcome = plain_graph_of(bytes);
     let Some(object) = outcome.graph.objects().last().filter(|_| outcome.end.is_err()) else {
         return outcome.graph.root().map(written).unwrap_or_default();
     };
@@ -218,7 +231,7 @@ fn written(object: Object) {
     for protocol in 0..=5 {
         let mut budget = Budget::new(Limits::default().with_visits(1 << 20));
         let Ok(bytes) = Encoder::new(protocol).to_vec(object, &mut budget) else { continue };
-        let outcome = run(bytes.into(), FileOffset(0), &Policy::inspect(), &mut budget);
+        let outcome = run(bytes.into(), FileOffset(0), &plain(), &mut budget);
         assert!(outcome.end.is_ok(), "protocol {protocol}: {:?}", outcome.end);
         let root = outcome.graph.root().expect("a root");
         // In older protocols, calls stand for what has no operation.

@@ -262,7 +262,7 @@ mod tests {
             let shape = [planes, rows, columns];
             let stride = [columns * (rows + apart), 1, rows + apart];
             let len = usize::try_from(planes * columns * (rows + apart) * width).unwrap();
-            let from: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
+            let from: Vec<u8> = (0_u8..=250).map(|i| i.wrapping_mul(7)).cycle().take(len).collect();
             let want = brute(&from, width, 0, &shape, &stride);
             let view = Strided::new(width, 0, &shape, &stride).unwrap();
             let mut all = vec![0; want.len()];

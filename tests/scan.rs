@@ -211,6 +211,23 @@ fn what_stands_behind_a_long_operand_is_not_skipped() {
     }
 }
 
+#[test]
+fn a_chain_too_long_to_follow_is_what_nobody_can_know() {
+    // A method that BUILD calls: partials of partials of a whitelisted function.
+    let chain = |depth: usize| {
+        let mut text = "GLOBAL torch.nn.modules.module Module\nEMPTY_TUPLE\nNEWOBJ\nEMPTY_DICT\n\
+                        BINUNICODE \"__setstate__\"\n"
+            .to_owned();
+        text += &"GLOBAL functools partial\n".repeat(depth);
+        text += "GLOBAL builtins len\n";
+        text += &"TUPLE1\nREDUCE\n".repeat(depth);
+        text += "SETITEM\nBUILD\nEMPTY_DICT\nBUILD\nSTOP\n";
+        scan(&assemble(&text).unwrap())
+    };
+    assert!(!found(&chain(2)).contains("computed-call"), "{:?}", chain(2));
+    assert!(found(&chain(40)).contains("computed-call"), "{:?}", chain(40));
+}
+
 // Archives.
 
 fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {

@@ -137,6 +137,9 @@ struct Args<'graph> {
 }
 
 impl<'graph> Args<'graph> {
+    /// Those that nobody can tell from the file.
+    const UNKNOWN: Self = Self { first: None, then: None, known: false, named: false };
+
     fn of(args: Object<'graph>) -> Self {
         let then = args.as_tuple();
         Self { first: None, then, known: then.is_some(), named: false }
@@ -306,12 +309,8 @@ impl Policy {
             if HOOKS.contains(&key.as_bytes()) {
                 self.held(value, seen, visit);
             } else if LOOKED_UP.contains(&key.as_bytes()) {
-                let args = Args { first: None, then: None, known: false, named: false };
-                let mut next = Some(Call { callable: value, args, position: Position::Call });
-                for _ in 0..DEEPEST {
-                    let Some(call) = next.take() else { break };
-                    next = self.one_call(call, visit);
-                }
+                let args = Args::UNKNOWN;
+                self.follow(Call { callable: value, args, position: Position::Call }, visit);
             }
         }
     }
@@ -349,14 +348,19 @@ impl Policy {
         position: Position,
         visit: &mut dyn FnMut(Use<'graph>),
     ) {
-        let args = Args::of(args);
-        let mut next = Some(Call { callable, args, position });
+        self.follow(Call { callable, args: Args::of(args), position }, visit);
+    }
+
+    /// What a call uses, and those that it makes in turn.
+    fn follow<'graph>(&self, call: Call<'graph>, visit: &mut dyn FnMut(Use<'graph>)) {
+        let object = call.callable;
+        let mut next = Some(call);
         for _ in 0..DEEPEST {
             let Some(call) = next.take() else { return };
             next = self.one_call(call, visit);
         }
         if next.is_some() {
-            visit(Use { what: What::Result, position: Position::Computed, object: callable });
+            visit(Use { what: What::Result, position: Position::Computed, object });
         }
     }
 
@@ -433,8 +437,7 @@ impl Policy {
             Handing::Calls { callee, with } => {
                 let callable = at(callee)?;
                 let position = Position::Call;
-                let unseen = Args { first: None, then: None, known: false, named: false };
-                let args = with.and_then(at).map_or(unseen, Args::of);
+                let args = with.and_then(at).map_or(Args::UNKNOWN, Args::of);
                 return Some(Call { callable, args, position });
             }
             Handing::Keeps { callee, from } => {

@@ -262,7 +262,7 @@ impl Run<'_> {
         if let Some(likeness) = self.judge_head(head, len) {
             return Ok(likeness);
         }
-        for most in [LONG_HEAD, LONGEST_HEAD] {
+        for most in [LONG_HEAD, LONGEST_HEAD.min(self.scanner.limits.memory)] {
             let head = source.fetch(0, len.min(most))?;
             if let Some(likeness) = self.judge_head(&head, len) {
                 return Ok(likeness);

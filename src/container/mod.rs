@@ -12,6 +12,8 @@ mod zip;
 pub use error::{Disagreement, Error, Kind};
 pub use tar::{Tar, TarMember, starts_as_tar};
 pub use write::{ALIGNMENT, MemberWriter, ZipWriter, zip_len};
+#[cfg(feature = "scan")]
+pub(crate) use zip::ENCRYPTED;
 pub use zip::{
     Extent, Finding, LocalHeader, Lost, Member, MemberId, Method, Oddity, Recovery, Zip, is_zip,
     starts_as_zip,

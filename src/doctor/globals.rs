@@ -9,7 +9,7 @@ use super::python::{is_dotted, quoted, spelled};
 use crate::base::{FileOffset, FileSource, Limits, Source};
 use crate::pickle::{Global, Graph, Make, Object, Outcome, Position, Positions, Recipe, Value};
 use crate::python::{names, policy};
-use crate::scan::{Scanner, Visited};
+use crate::scan::{Scanner, Visited, rules};
 use crate::torch::{Checkpoint, Error, stretches};
 
 /// Lines that make `torch.load(weights_only=True)` accept a file.
@@ -231,7 +231,7 @@ pub fn of(source: &dyn Source, limits: &Limits) -> Result<Globals, Error> {
         // Says what the file is.
         stretches(source, limits)?.try_for_each(|stretch| stretch.map(drop))?;
     }
-    for finding in report.findings.iter().filter(|finding| finding.rule.id == UNREAD) {
+    for finding in report.findings.iter().filter(|finding| finding.rule == rules::UNREAD) {
         let place = &finding.place;
         let at = place.offset.unwrap_or_default();
         if breaks.contains(&(place.member.as_deref().map(str::to_owned), at)) {
@@ -249,9 +249,6 @@ pub fn of(source: &dyn Source, limits: &Limits) -> Result<Globals, Error> {
     }
     Ok(found)
 }
-
-/// The rule of what a scan could not read.
-const UNREAD: &str = "unread";
 
 /// As [`of`], of the file at a path, which errors name.
 ///

@@ -113,9 +113,7 @@ impl Error {
             _ => Category::Malformed,
         }
     }
-}
 
-impl Error {
     /// Whether Python carries out what depickle stopped at, and goes on reading: operations that
     /// no pickler writes (`docs/pickle-differences.md`). What follows is then seen by Python alone.
     #[must_use]

@@ -139,30 +139,8 @@ struct Inner {
     globs: Vec<usize>,
     /// Numbers of handings.
     by_global: Numbers,
-    /// What their names begin with.
-    handed_first: Bytes,
-}
-
-/// A set of bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bytes([u64; 4]);
-
-impl Bytes {
-    const fn bit(byte: u8) -> (usize, u64) {
-        (byte as usize >> 6, 1 << (byte & 63))
-    }
-
-    fn add(&mut self, byte: u8) {
-        let (word, bit) = Self::bit(byte);
-        if let Some(word) = self.0.get_mut(word) {
-            *word |= bit;
-        }
-    }
-
-    fn has(self, byte: u8) -> bool {
-        let (word, bit) = Self::bit(byte);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
-    }
+    /// Whether one of their names begins with that byte.
+    handed_first: [bool; 256],
 }
 
 impl PartialEq for Inner {
@@ -198,7 +176,7 @@ impl Policy {
             by_key: Numbers::with_capacity(rules.size_hint().0),
             globs: Vec::new(),
             by_global: Numbers::default(),
-            handed_first: Bytes::default(),
+            handed_first: [false; 256],
         };
         rules.for_each(|rule| inner.add(rule));
         Self(Arc::new(inner))
@@ -259,7 +237,8 @@ impl Policy {
     pub fn handings(&self, global: Global) -> &'static [Handing] {
         let Global { module, name } = global;
         // Most names begin as none of them does.
-        if !name.first().is_some_and(|&first| self.0.handed_first.has(first)) {
+        let is_handed = |first: &u8| self.0.handed_first.get(usize::from(*first)) == Some(&true);
+        if !name.first().is_some_and(is_handed) {
             return &[];
         }
         let handing =
@@ -336,8 +315,9 @@ impl Inner {
 
     fn add_handing(&mut self, module: Text, name: Text, ways: &'static [Handing]) {
         let number = self.handings.len();
-        if let Some(&first) = name.as_bytes().first() {
-            self.handed_first.add(first);
+        let first = name.as_bytes().first().map(|&first| usize::from(first));
+        if let Some(known) = first.and_then(|first| self.handed_first.get_mut(first)) {
+            *known = true;
         }
         self.handings.push((module, name, ways));
         let Self { handings, by_global, .. } = self;

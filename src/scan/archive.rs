@@ -8,7 +8,7 @@ use super::part::Part;
 use super::rules::{self, Rule};
 use super::source_text;
 use crate::base::{Budget, Limits, Source};
-use crate::container::{self, Kind, LocalHeader, Member, Method, Oddity, Tar, Zip};
+use crate::container::{self, ENCRYPTED, Kind, LocalHeader, Member, Method, Oddity, Tar, Zip};
 
 /// Members whose checksum is compared because they were judged (bytes); larger ones only if asked.
 const CHECKED: u64 = 64 << 20;
@@ -480,9 +480,6 @@ fn sort(zip: &Zip) -> Sort {
     }
     sort
 }
-
-/// General purpose flags that say a member is encrypted.
-const ENCRYPTED: u16 = 0x0001 | 0x0040 | 0x2000;
 
 /// Whether the directory says that a member is encrypted.
 const fn encrypted(member: Member<'_>) -> bool {

@@ -57,7 +57,7 @@ pub struct Rule {
 
 macro_rules! rules {
     ($($constant:ident $id:literal $severity:ident $verdict:ident $summary:literal $why:literal $example:literal)*) => {
-        $(pub(super) const $constant: &Rule = &Rule {
+        $(pub(crate) const $constant: &Rule = &Rule {
             id: $id,
             severity: Severity::$severity,
             verdict: Verdict::$verdict,

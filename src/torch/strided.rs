@@ -68,22 +68,17 @@ impl Strided {
         let mut skip = first.checked_rem(size).unwrap_or(0);
         let mut out = out;
         while !out.is_empty() {
-            // Rows that lie across each other are copied by tiles.
-            if skip == 0 && odometer.inner_step() < step {
+            let rows =
+                if skip == 0 { self.rows_across(&odometer, from.len(), out.len()) } else { 0 };
+            if rows > 1 {
                 let row = size.saturating_mul(self.width);
-                let rows = odometer.rows_left().min(out.len().checked_div(row).unwrap_or(0));
-                let start = self.offset.saturating_add(odometer.offset);
-                let last = (rows.saturating_sub(1).saturating_mul(odometer.inner_step()))
-                    .saturating_add(size.saturating_sub(1).saturating_mul(step));
-                let end = start.saturating_add(last).saturating_add(self.width);
-                if rows > 1 && end <= from.len() {
-                    let (plane, rest) = out.split_at_mut(rows.saturating_mul(row));
-                    let from = from.get(start..).unwrap_or_default();
-                    copy_plane(from, (odometer.inner_step(), step), self.width, row, plane);
-                    out = rest;
-                    (0..rows).for_each(|_| odometer.advance());
-                    continue;
-                }
+                let (plane, rest) = out.split_at_mut(rows.saturating_mul(row));
+                let from = from.get(self.offset.saturating_add(odometer.offset)..);
+                let steps = (odometer.inner_step(), step);
+                copy_plane(from.unwrap_or_default(), steps, self.width, row, plane);
+                out = rest;
+                (0..rows).for_each(|_| odometer.advance());
+                continue;
             }
             let count =
                 size.saturating_sub(skip).min(out.len().checked_div(self.width).unwrap_or(0));
@@ -100,6 +95,20 @@ impl Strided {
             out = rest;
             odometer.advance();
         }
+    }
+
+    /// How many rows from here on can be copied by tiles, for their elements lie further apart
+    /// than they do: whole ones, of one plane, all in `from` bytes, that fit in `room`.
+    fn rows_across(&self, odometer: &Odometer<'_>, from: usize, room: usize) -> usize {
+        let Some(&(size, step)) = self.dimensions.last() else { return 0 };
+        let down = odometer.inner_step();
+        let rows = room.checked_div(size.saturating_mul(self.width)).unwrap_or(0);
+        let rows = rows.min(odometer.rows_left());
+        let last = (rows.saturating_sub(1).saturating_mul(down))
+            .saturating_add(size.saturating_sub(1).saturating_mul(step));
+        let start = self.offset.saturating_add(odometer.offset);
+        let end = start.saturating_add(last).saturating_add(self.width);
+        if down < step && end <= from { rows } else { 0 }
     }
 }
 

@@ -24,7 +24,7 @@ pub use finding::{Finding, Oddity};
 pub use recover::{Lost, Recovery};
 
 /// General purpose flags (APPNOTE 4.4.4) that keep a member from being read.
-const ENCRYPTED: u16 = 0x0001 | 0x0040 | 0x2000;
+pub(crate) const ENCRYPTED: u16 = 0x0001 | 0x0040 | 0x2000;
 pub(super) const PATCH: u16 = 0x0020;
 /// Sizes and checksum follow the data.
 const DESCRIPTOR: u16 = 0x0008;

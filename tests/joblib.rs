@@ -190,6 +190,24 @@ fn arrays_longer_than_what_is_read_at_once() {
 }
 
 #[test]
+fn what_pickle_load_would_reach_far_behind_is_found() {
+    // An array of five bytes, which are BINBYTES to pickle.load; what joblib reads ends behind it.
+    const FAR: u32 = 3 << 20;
+    let mut bytes = one(5);
+    bytes.push(b'B');
+    bytes.extend(FAR.to_le_bytes());
+    let start = bytes.len();
+    bytes.extend(b"K\x07\x86.");
+    bytes.resize(start + FAR as usize, b'.');
+    bytes.extend(b"0cos\nsystem\n(S'id'\ntR.");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("far.joblib");
+    fs::write(&path, &bytes).unwrap();
+    let report = Scanner::new().scan_path(&path);
+    assert_eq!(report.verdict, Verdict::Dangerous, "{:?}", report.findings);
+}
+
+#[test]
 fn nothing_is_taken_for_what_is_not_there() {
     let bytes = one(2_000_000_000);
     let mut budget = Budget::new(Limits::default().with_memory(1 << 16));

@@ -114,6 +114,12 @@ impl Error {
         }
     }
 
+    /// Whether nothing is wrong but that the bytes ended.
+    #[cfg(feature = "torch")]
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline)
+    }
+
     /// Whether Python carries out what depickle stopped at, and goes on reading: operations that
     /// no pickler writes (`docs/pickle-differences.md`). What follows is then seen by Python alone.
     #[must_use]

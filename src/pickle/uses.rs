@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use super::graph::{Effect, EffectKind, Global, Items, Make, NodeId, Object, Recipe, Value};
 use super::policy::{Policy, Position, Positions};
@@ -268,10 +269,10 @@ impl Policy {
     /// Calls `visit` with what an object keeps for calling later, once all of the stream has been
     /// read: what a hook's dict holds may be put there last. `seen` is what several objects share
     /// and has been looked at.
-    pub fn uses_later<'graph>(
+    pub fn uses_later<'graph, S: BuildHasher>(
         &self,
         object: Object<'graph>,
-        seen: &mut HashSet<NodeId>,
+        seen: &mut HashSet<NodeId, S>,
         visit: &mut dyn FnMut(Use<'graph>),
     ) {
         for effect in object.effects().filter(|effect| effect.kind == EffectKind::State) {
@@ -294,10 +295,10 @@ impl Policy {
         }
     }
 
-    fn state_kept<'graph>(
+    fn state_kept<'graph, S: BuildHasher>(
         &self,
         state: Object<'graph>,
-        seen: &mut HashSet<NodeId>,
+        seen: &mut HashSet<NodeId, S>,
         visit: &mut dyn FnMut(Use<'graph>),
     ) {
         let Some(dict) = state.as_dict() else { return };
@@ -316,10 +317,10 @@ impl Policy {
     }
 
     /// Callables held in a dict, list or alone.
-    fn held<'graph>(
+    fn held<'graph, S: BuildHasher>(
         &self,
         held: Object<'graph>,
-        seen: &mut HashSet<NodeId>,
+        seen: &mut HashSet<NodeId, S>,
         visit: &mut dyn FnMut(Use<'graph>),
     ) {
         if held.as_global().is_some() {

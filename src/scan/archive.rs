@@ -214,19 +214,20 @@ impl Run<'_> {
         if name.ends_with('/') && member.size() == 0 {
             return;
         }
-        let entry = spot.inner(&name, Some(0)).place(member.entry_offset().0);
+        // Only for findings: most members have none.
+        let entry = || spot.inner(&name, Some(0)).place(member.entry_offset().0);
         let LocalHeader { data, disagreements, .. } = match zip.local_header(source, member) {
             Ok(header) => header,
             Err(why) => {
                 let message = format!("a member that could not be read: {why}");
-                return self.find(rules::UNREAD, entry, message);
+                return self.find(rules::UNREAD, entry(), message);
             }
         };
         for disagreement in &disagreements {
             let message = format!(
                 "the member's own header says otherwise than the directory: {disagreement}"
             );
-            self.find(rules::AMBIGUOUS, entry.clone(), message);
+            self.find(rules::AMBIGUOUS, entry(), message);
         }
         let stored = member.method() == Method::Stored;
         let inner = spot.inner(&name, stored.then_some(data.at.0));
@@ -252,7 +253,7 @@ impl Run<'_> {
                 let message = format!(
                     "{what}compressed by method {method}, which is not read: not looked into"
                 );
-                return self.find(rules::UNREAD, entry, message);
+                return self.find(rules::UNREAD, entry(), message);
             }
         }
         let judged = self.report.pickles > before && member.size() <= CHECKED;
@@ -270,7 +271,7 @@ impl Run<'_> {
         data: container::Extent,
         inner: &Spot,
         role: Role,
-        entry: &Place,
+        entry: &dyn Fn() -> Place,
     ) {
         // Tensors packed by hand are told from pickles by their first bytes.
         if role == Role::Storage
@@ -291,7 +292,7 @@ impl Run<'_> {
             Err(_) if encrypted(member) => self.said_encrypted(false, entry),
             Err(why) => {
                 let message = format!("a member that could not be unpacked: {why}");
-                self.find(rules::UNREAD, entry.clone(), message);
+                self.find(rules::UNREAD, entry(), message);
             }
         }
         self.budget = before;
@@ -299,7 +300,7 @@ impl Run<'_> {
 
     /// What it means that the directory says a member is encrypted, which it is not if it could
     /// be read.
-    fn said_encrypted(&mut self, plain: bool, entry: &Place) {
+    fn said_encrypted(&mut self, plain: bool, entry: &dyn Fn() -> Place) {
         let (rule, message) = if plain {
             (
                 rules::AMBIGUOUS,
@@ -308,19 +309,21 @@ impl Run<'_> {
         } else {
             (rules::UNREAD, "an encrypted member: not looked into")
         };
-        self.find(rule, entry.clone(), message);
+        self.find(rule, entry(), message);
     }
 
-    fn checksum(&mut self, source: &dyn Source, zip: &Zip, member: Member<'_>, entry: &Place) {
+    fn checksum(
+        &mut self,
+        source: &dyn Source,
+        zip: &Zip,
+        member: Member<'_>,
+        entry: &dyn Fn() -> Place,
+    ) {
         let Err(why) = zip.check_crc(source, member, &self.scanner.limits) else { return };
         if matches!(why.kind(), Kind::Crc(_)) {
-            self.find(rules::CHECKSUM, entry.clone(), why.to_string());
+            self.find(rules::CHECKSUM, entry(), why.to_string());
         } else if self.scanner.checksums {
-            self.find(
-                rules::UNREAD,
-                entry.clone(),
-                format!("its checksum could not be compared: {why}"),
-            );
+            self.find(rules::UNREAD, entry(), format!("its checksum could not be compared: {why}"));
         }
     }
 
@@ -454,16 +457,17 @@ fn plain(name: &[u8]) -> &[u8] {
 /// What a member's name promises.
 fn role(name: &str) -> Role {
     let file = name.rsplit('/').next().unwrap_or_default();
-    let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    if matches!(extension.as_deref(), Some("pkl" | "pickle")) {
+    let extension = file.rsplit_once('.').map(|(_, extension)| extension);
+    let extended = |by: &str| extension.is_some_and(|found| found.eq_ignore_ascii_case(by));
+    if extended("pkl") || extended("pickle") {
         return Role::Pickle;
     }
     let mut folders = name.rsplit('/').skip(1);
     let folder = folders.next().unwrap_or_default();
     let is_key = !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_digit());
     // `.data/123.storage` in packages.
-    let is_storage = matches!(folder, "data" | "constants" | "tensors") && is_key
-        || extension.as_deref() == Some("storage");
+    let is_storage =
+        matches!(folder, "data" | "constants" | "tensors") && is_key || extended("storage");
     if is_storage { Role::Storage } else { Role::Member }
 }
 

@@ -10,9 +10,9 @@ use super::rules::{self, Rule};
 use super::{Scanner, Visited, judge, line};
 use crate::base::{Budget, End, FileOffset, Source};
 use crate::container;
-use crate::pickle::{self, Kind, Ops, Reading};
-use crate::torch::legacy::{self, WINDOW};
-use crate::torch::sniff;
+use crate::pickle::{self, Kind, Ops, Outcome, Policy, Reading};
+use crate::torch::legacy::WINDOW;
+use crate::torch::{self, sniff};
 
 /// Archives, compressed files and pickles in each other. Honest files need three.
 const DEEPEST: u8 = 8;
@@ -22,6 +22,8 @@ pub(super) const HEAD: u64 = 512;
 const LONG_HEAD: u64 = 64 << 10;
 /// Bytes looked at where one operand reaches past those.
 const LONGEST_HEAD: u64 = 64 << 20;
+/// Bytes read at once of what begins as a pickle; most are shorter.
+const FIRST_WINDOW: u64 = 1 << 20;
 /// Pickles in a row that are judged.
 const MOST_STREAMS: u64 = 1 << 20;
 
@@ -295,7 +297,7 @@ impl Run<'_> {
                 Some(Likeness::Pickle)
             }
             Err(why) => {
-                let cut = matches!(why.kind(), Kind::Ended(_) | Kind::NoStop | Kind::NoNewline);
+                let cut = why.is_cut();
                 if cut && !whole {
                     // A length may reach past anything: what led on to it counts.
                     let far = why.offset().0 > HEAD / 2;
@@ -354,17 +356,14 @@ impl Run<'_> {
         role: Role,
         index: u64,
     ) -> Option<u64> {
-        let mut budget = Budget::new(self.scanner.limits.clone());
-        let place = FileOffset(at);
-        let stream = match legacy::pickle_within(source, place, source.len(), WINDOW, &mut budget) {
-            Ok(stream) => stream,
-            Err(why) => {
-                self.unreadable(spot, at, &why);
-                return None;
-            }
-        };
-        let base = FileOffset(spot.base.saturating_add(at));
-        let outcome = pickle::run(stream.clone(), base, &self.scanner.inspect, &mut budget);
+        let (stream, outcome, mut budget) =
+            match self.run_at(source, spot, at, &self.scanner.inspect) {
+                Ok(run) => run,
+                Err(why) => {
+                    self.unreadable(spot, at, &why);
+                    return None;
+                }
+            };
         // Raw data may read as the beginning of a pickle.
         if role == Role::Storage && outcome.end.is_err() && !judge::calls(&outcome.graph) {
             return None;
@@ -382,7 +381,7 @@ impl Run<'_> {
         let arrays = outcome.graph.inline_arrays().next().is_some();
         drop(outcome);
         if arrays {
-            self.read_otherwise(&stream, base, spot);
+            self.read_otherwise(source, spot, at);
         }
         for judge::Inner { bytes, at, loaded } in inner {
             let name = match at {
@@ -395,21 +394,52 @@ impl Run<'_> {
         end
     }
 
+    /// Runs the pickle at `at`, and gives what it was read from. What follows it may be gigabytes:
+    /// of those, so much is read as shows its end.
+    fn run_at(
+        &self,
+        source: &dyn Source,
+        spot: &Spot,
+        at: u64,
+        policy: &Policy,
+    ) -> Result<(Bytes, Outcome, Budget), torch::Error> {
+        let left = source.len().saturating_sub(at);
+        let lent = source.lend(at, left).is_some();
+        let mut window =
+            if lent { left } else { left.min(if at == 0 { FIRST_WINDOW } else { WINDOW }) };
+        loop {
+            let mut budget = Budget::new(self.scanner.limits.clone());
+            // Nothing is taken where the source lends its memory.
+            if !lent {
+                budget.memory(window)?;
+            }
+            let stream = source.fetch(at, window)?;
+            let base = FileOffset(spot.base.saturating_add(at));
+            let outcome = pickle::run(stream.clone(), base, policy, &mut budget);
+            if window == left || !outcome.end.as_ref().is_err_and(pickle::Error::is_cut) {
+                return Ok((stream, outcome, budget));
+            }
+            window = window.saturating_mul(4).min(left);
+        }
+    }
+
     /// What other readers than joblib's newest would have done with a stream that holds arrays
     /// between operations: to them, bytes of these are operations. That they break there is no
     /// finding.
-    fn read_otherwise(&mut self, stream: &Bytes, base: FileOffset, spot: &Spot) {
+    fn read_otherwise(&mut self, source: &dyn Source, spot: &Spot, at: u64) {
         for (reading, reader) in [
             (Reading::Plain, "pickle.load, which takes an array's bytes for operations"),
             (Reading::JoblibUnaligned, "joblib before 1.2, which takes padding for an array's"),
         ] {
-            let mut budget = Budget::new(self.scanner.limits.clone());
             let policy = self.scanner.inspect.clone().with_reading(reading);
-            let outcome = pickle::run(stream.clone(), base, &policy, &mut budget);
+            let (stream, outcome, mut budget) = match self.run_at(source, spot, at, &policy) {
+                Ok(run) => run,
+                Err(why) => return self.unreadable(spot, at, &why),
+            };
             let mut other = Building::default();
             let member = spot.member.as_deref();
             let inner =
-                judge::judge(self.scanner, &outcome, stream, member, &mut other, &mut budget);
+                judge::judge(self.scanner, &outcome, &stream, member, &mut other, &mut budget);
             drop(outcome);
             for finding in other.into_findings() {
                 let counts = matches!(finding.rule.verdict, Verdict::Unknown | Verdict::Dangerous);

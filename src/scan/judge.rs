@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_map::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
 use super::finding::{Building, Finding, Place, Position, Standing, Used};
 use super::rules::{self, Rule};
@@ -44,13 +45,14 @@ pub(super) fn judge(
         member,
         report,
         budget,
+        named: HashMap::new(),
         uses: HashMap::new(),
         taken: HashMap::new(),
         called: HashSet::new(),
         stream,
         inner: Vec::new(),
         seen: HashSet::new(),
-        kept: std::collections::HashSet::new(),
+        kept: std::collections::HashSet::default(),
         loaded: Vec::new(),
         using: Vec::new(),
     };
@@ -60,7 +62,7 @@ pub(super) fn judge(
         judge.object(object);
     }
     judge.mentions(graph);
-    judge.conclude();
+    judge.conclude(graph);
     judge.held_bytes(graph);
     let inner = std::mem::take(&mut judge.inner);
     if let Err(why) = &outcome.end {
@@ -89,6 +91,9 @@ struct Judge<'run, 'graph> {
     budget: &'run mut Budget,
     /// What the pickle was read from.
     stream: &'run Bytes,
+    /// Uses by the object that names the global: what is met again and again is found by a number.
+    named: HashMap<(NodeId, Position), Found<'graph>>,
+    /// Uses of what stands behind attributes, by name.
     uses: HashMap<Key<'graph>, Found<'graph>>,
     /// How many mentions of a global were counted as other uses.
     taken: HashMap<NodeId, u64>,
@@ -98,7 +103,7 @@ struct Judge<'run, 'graph> {
     /// Arguments that were looked at.
     seen: HashSet<NodeId>,
     /// States and hooks that were looked at.
-    kept: std::collections::HashSet<NodeId>,
+    kept: std::collections::HashSet<NodeId, DefaultHashBuilder>,
     /// Bytes that loading the pickle loads in turn.
     loaded: Vec<NodeId>,
     /// Empty between objects: memory that is used again.
@@ -111,6 +116,18 @@ struct Found<'graph> {
     at: Option<FileOffset>,
     /// What uses it first.
     by: Option<Object<'graph>>,
+}
+
+impl Found<'_> {
+    /// Takes in other uses of the same global; the first in the file is who uses it first.
+    fn join(&mut self, other: Self) {
+        let count = self.count.saturating_add(other.count);
+        let order = |found: &Self| (found.at, found.by.and_then(Object::index));
+        if order(&other) < order(self) {
+            *self = other;
+        }
+        self.count = count;
+    }
 }
 
 impl<'graph> Judge<'_, 'graph> {
@@ -298,12 +315,32 @@ impl<'graph> Judge<'_, 'graph> {
         by: Object<'graph>,
         times: u64,
     ) {
-        let found = self.uses.entry((module, name, position)).or_insert_with(|| Found {
-            count: 0,
-            at: object.offset().or(by.offset()),
-            by: Some(by),
-        });
+        let first = || Found { count: 0, at: object.offset().or(by.offset()), by: Some(by) };
+        let own = object.as_global() == Some(Global { module, name: &name });
+        let found = if own {
+            self.named.entry((object.id(), position)).or_insert_with(first)
+        } else {
+            self.uses.entry((module, name, position)).or_insert_with(first)
+        };
         found.count = found.count.saturating_add(times);
+    }
+
+    /// All uses by name, in the order of the file.
+    fn by_name(&mut self, graph: &'graph Graph) -> Vec<(Key<'graph>, Found<'graph>)> {
+        let mut uses = std::mem::take(&mut self.uses);
+        let named = std::mem::take(&mut self.named);
+        for ((id, position), found) in named {
+            let Some(Global { module, name }) = graph.object(id).as_global() else { continue };
+            match uses.entry((module, name.into(), position)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(found);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().join(found),
+            }
+        }
+        let mut uses: Vec<_> = uses.into_iter().collect();
+        uses.sort_by(|(a, x), (b, y)| (x.at, a).cmp(&(y.at, b)));
+        uses
     }
 
     /// What some calls mean beyond what they call.
@@ -438,10 +475,8 @@ impl<'graph> Judge<'_, 'graph> {
     }
 
     /// Turns what was counted into findings.
-    fn conclude(&mut self) {
-        let mut uses: Vec<_> = std::mem::take(&mut self.uses).into_iter().collect();
-        uses.sort_by(|(a, x), (b, y)| (x.at, a).cmp(&(y.at, b)));
-        for ((module, name, position), found) in uses {
+    fn conclude(&mut self, graph: &'graph Graph) {
+        for ((module, name, position), found) in self.by_name(graph) {
             let global = Global { module, name: &name };
             let standing = self.scanner.standing(global, position);
             let place = self.place(found.at);
@@ -511,14 +546,17 @@ impl<'graph> Judge<'_, 'graph> {
                 self.inner.push(Inner { bytes, at: object.offset(), loaded: true });
             }
         }
-        for object in graph.objects().filter(|object| !loaded.contains(&object.id())) {
+        for object in graph.objects().filter(|object| object.may_be_bytes()) {
             let promising = match object.value() {
                 Value::Bytes(bytes) | Value::ByteArray(bytes) => begins(bytes),
                 Value::Text(text) if text.is_python2() => begins(text.as_bytes()),
                 Value::Recipe(recipe) => is_encoded(recipe),
                 _ => false,
             };
-            if promising && let Some(bytes) = self.bytes_of(object) {
+            if promising
+                && !loaded.contains(&object.id())
+                && let Some(bytes) = self.bytes_of(object)
+            {
                 self.inner.push(Inner { bytes, at: object.offset(), loaded: false });
             }
         }

@@ -188,6 +188,9 @@ impl Line {
 
 /// Text from a file with its control characters escaped.
 pub(super) fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() || is_reordering(char) {

@@ -16,7 +16,7 @@ use super::origin::Runs;
 use super::storage::Storages;
 use crate::base::{Budget, FileOffset, Source};
 use crate::container::Extent;
-use crate::pickle::{self, Graph, Kind as PickleKind, Policy, Value};
+use crate::pickle::{self, Graph, Policy, Value};
 
 /// The number that the first pickle of such a file is, as pickles since protocol 2 and before
 /// write it.
@@ -196,7 +196,5 @@ pub(crate) fn pickle_within(
 
 /// Whether the first pickle in `bytes` goes on behind their end.
 pub(crate) fn is_cut(bytes: &Bytes, at: FileOffset, budget: &Budget) -> bool {
-    pickle::extent(bytes, at, &mut budget.clone()).err().is_some_and(|why| {
-        matches!(why.kind(), PickleKind::Ended(_) | PickleKind::NoStop | PickleKind::NoNewline)
-    })
+    pickle::extent(bytes, at, &mut budget.clone()).is_err_and(|why| why.is_cut())
 }

@@ -46,6 +46,15 @@ impl<'graph> Object<'graph> {
         graph.has_parts(self.id()) || matches!(graph.kind(self.id()), Some(Node::Extension(_)))
     }
 
+    /// Whether it is bytes, text of Python 2, or what a call made: what may stand for bytes.
+    #[cfg(feature = "scan")]
+    pub(crate) fn may_be_bytes(self) -> bool {
+        matches!(
+            self.graph().kind(self.id()),
+            Some(Node::Bytes(_) | Node::ByteArray(_) | Node::Str8(_) | Node::Recipe(_))
+        )
+    }
+
     /// Whether anything but its items was set on it: state, or items of a recipe.
     #[must_use]
     pub fn has_state(self) -> bool {

@@ -1,8 +1,9 @@
 //! The kinds of view: each is what some rows of the whitelist say their globals make, and the
 //! function that reads it from a call.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 use super::call::{Call, Read};
 use super::{

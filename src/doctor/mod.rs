@@ -18,6 +18,7 @@ mod folder;
 pub mod globals;
 mod object;
 mod other;
+mod packed;
 mod python;
 mod salvage;
 mod survey;
@@ -104,7 +105,7 @@ impl Options {
             return Err(named(std::io::Error::other(why)));
         }
         let file = File::open(path).and_then(FileSource::new).map_err(named)?;
-        let looked = Look { path: Some(path), options: self };
+        let looked = Look { path: Some(path), packed: false, options: self };
         let source: Arc<dyn Source> = Arc::new(file);
         looked.at(&source).map_err(|why| why.in_file(path))
     }
@@ -118,7 +119,7 @@ impl Options {
         source: impl Source + 'static,
         name: &str,
     ) -> Result<Report, Error> {
-        let looked = Look { path: None, options: self };
+        let looked = Look { path: None, packed: false, options: self };
         let source: Arc<dyn Source> = Arc::new(source);
         let mut report = looked.at(&source)?;
         name.clone_into(&mut report.path);
@@ -144,6 +145,8 @@ fn is_empty_zip(source: &dyn Source) -> std::io::Result<bool> {
 struct Look<'run> {
     /// None for what has none: standard input.
     path: Option<&'run Path>,
+    /// Whether this was inside of a compressed file.
+    packed: bool,
     options: &'run Options,
 }
 
@@ -164,6 +167,9 @@ impl Look<'_> {
             && !other::examine(&**source, &mut report)?
         {
             cut::examine(self, source, &mut report)?;
+        }
+        if report.has("compressed") && !self.packed {
+            packed::examine(self, &**source, &mut report)?;
         }
         other::extension(self.path, &mut report);
         Ok(report)

@@ -1,7 +1,8 @@
 //! What PyTorch a file needs, by what is in it.
 //!
 //! Looked up in the Python sources of PyTorch 1.3 to 2.15: in which release a name first is
-//! there. `tests/python/doctor.py` says how.
+//! there. What `torch.package`, `torch.export` and `format_utils` need, in the wheels of the releases
+//! before and at it.
 
 use crate::pickle::Global;
 use crate::torch::{Checkpoint, Container};

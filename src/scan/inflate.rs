@@ -14,7 +14,7 @@ const WINDOW: u32 = 128 << 10;
 
 /// A way of compressing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
     Gzip,
     Bzip2,
     Xz,
@@ -42,7 +42,7 @@ impl Packing {
     }
 
     /// By the first bytes. Those of zlib and lzma are short: they are a guess until inflated.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         Some(match head {
             [0x1f, 0x8b, 8, ..] => Self::Gzip,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
@@ -82,14 +82,14 @@ pub(super) fn is_compressed(head: &[u8]) -> bool {
 }
 
 /// What inflating gave.
-pub(super) struct Inflated {
+pub(crate) struct Inflated {
     pub bytes: Bytes,
     /// Why it ended early, if it did.
     pub end: Result<(), String>,
 }
 
 /// Inflates all of `source`, or the first `most` bytes.
-pub(super) fn inflate(
+pub(crate) fn inflate(
     packing: Packing,
     source: &dyn Source,
     most: u64,

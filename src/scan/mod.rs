@@ -21,7 +21,7 @@ mod content;
 mod dtype;
 mod finding;
 mod formats;
-mod inflate;
+pub(crate) mod inflate;
 mod judge;
 mod legacy;
 mod line;

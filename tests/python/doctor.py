@@ -207,6 +207,26 @@ def accidents(depickle, results):
     print(f"{len(paths)} accidents judged as PyTorch judges them")
 
 
+def compressed(depickle, results):
+    """What was compressed as a whole loads by the lines that doctor gives."""
+    import bz2
+    import gzip
+    import lzma
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for fixture in ["mlp_state_dict.pth", "legacy_mlp_state_dict.pth", "checkpoint.pth"]:
+            data = (FIXTURES / fixture).read_bytes()
+            for module, extension in ((gzip, "gz"), (bz2, "bz2"), (lzma, "xz")):
+                (folder / f"{fixture}.{extension}").write_bytes(module.compress(data))
+        paths = sorted(folder.iterdir())
+        for path, report in zip(paths, doctor(depickle, *paths), strict=True):
+            loads, said = run(report["load"], folder)
+            results.holds(report["load"] and loads, f"{path.name}: {report['load']}: {said}")
+            results.holds(not report["healthy"], f"{path.name}: PyTorch does not unpack it")
+    print(f"{len(paths)} compressed files loaded by the lines that doctor gives")
+
+
 def salvaged(depickle, results):
     import torch
 
@@ -249,7 +269,7 @@ def main():
     arguments.add_argument("--depickle", required=True)
     depickle = str(pathlib.Path(arguments.parse_args().depickle).resolve())
     results = Results()
-    for check in (lines_load, accidents, globals_load, salvaged):
+    for check in (lines_load, accidents, globals_load, compressed, salvaged):
         check(depickle, results)
     print(f"{results.passed} passed, {results.failed} failed")
     sys.exit(bool(results.failed or not results.passed))

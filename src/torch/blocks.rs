@@ -5,6 +5,7 @@
 //! boxes along the dimension with the largest steps, each of a span that fits in memory.
 
 use super::error::Error;
+use super::parts::has_elements;
 use super::read::TensorRef;
 use super::tensor::Tensor;
 
@@ -12,6 +13,9 @@ use super::tensor::Tensor;
 const BLOCK: u64 = 16 << 20;
 /// From the first to the last byte that is read at once.
 const SPAN: u64 = 8 << 20;
+/// The same where nearly all of it is wanted: so little that it is still near to the processor when
+/// it is put in order.
+const NEAR: u64 = 512 << 10;
 
 impl TensorRef<'_> {
     /// Whether it must be read in blocks: what it touches is more than one.
@@ -41,7 +45,7 @@ impl TensorRef<'_> {
                 let block = outer.slice(axis, start..end).map_err(|why| self.named(why))?;
                 let len = usize::try_from(block.nbytes()).unwrap_or(usize::MAX);
                 buffer.resize(len, 0);
-                self.part(&block).gather(&mut buffer)?;
+                self.part(&block).gather(&mut buffer, SPAN)?;
                 each(&buffer)?;
                 start = end;
             }
@@ -74,16 +78,35 @@ impl TensorRef<'_> {
         Ok(part)
     }
 
-    /// Fills `into` with its elements, reading no more than a span at once.
-    fn gather(self, into: &mut [u8]) -> Result<(), Error> {
+    /// Whether all of it is best read a span at a time: it touches more, leaves little of that
+    /// out, repeats nothing, and nothing lends it.
+    pub(super) fn is_gathered(self) -> bool {
+        let span = self.span();
+        !self.is_contiguous()
+            && !self.is_packed()
+            && self.storage().is_some()
+            && has_elements(self.layout())
+            && span > NEAR
+            && (span / 2..=span).contains(&self.nbytes())
+            && !self.is_lent()
+    }
+
+    /// Fills `into` with its elements, reading little at once. Goes one level deeper for each
+    /// dimension of two or more at most, and no tensor has more than 63 of these.
+    pub(super) fn gather_near(self, into: &mut [u8]) -> Result<(), Error> {
+        self.gather(into, NEAR)
+    }
+
+    /// Fills `into` with its elements, reading no more than a span of so many bytes at once.
+    fn gather(self, into: &mut [u8], most: u64) -> Result<(), Error> {
         let steps = self.shape().iter().zip(self.stride()).enumerate();
         let far = steps.filter(|(_, (size, _))| **size > 1).max_by_key(|(_, (_, step))| **step);
-        let Some((axis, (&size, &step))) = far.filter(|_| self.span() > SPAN) else {
+        let Some((axis, (&size, &step))) = far.filter(|_| self.span() > most) else {
             return self.read_into(into);
         };
         let step = step.saturating_mul(self.width());
         let rest = self.span().saturating_sub(size.saturating_sub(1).saturating_mul(step));
-        let count = SPAN.saturating_sub(rest).checked_div(step).unwrap_or(0).saturating_add(1);
+        let count = most.saturating_sub(rest).checked_div(step).unwrap_or(0).saturating_add(1);
         let inner = self.shape().get(axis.saturating_add(1)..).unwrap_or_default();
         let inner = inner.iter().fold(self.width(), |bytes, &size| bytes.saturating_mul(size));
         let row = inner.saturating_mul(size);
@@ -93,17 +116,24 @@ impl TensorRef<'_> {
         while start < size {
             let end = start.saturating_add(count).min(size);
             let part = self.slice(axis, start..end).map_err(|why| self.named(why))?;
-            buffer.resize(bytes(part.nbytes()), 0);
-            self.part(&part).read_into(&mut buffer)?;
             let run = bytes(end.saturating_sub(start).saturating_mul(inner)).max(1);
             let skip = bytes(start.saturating_mul(inner));
+            start = end;
+            // What stands in a row is read to where it belongs.
+            if row == into.len() as u64
+                && let Some(to) = into.get_mut(skip..skip.saturating_add(run))
+            {
+                self.part(&part).read_into(to)?;
+                continue;
+            }
+            buffer.resize(bytes(part.nbytes()), 0);
+            self.part(&part).read_into(&mut buffer)?;
             for (from, to) in buffer.chunks(run).zip(into.chunks_mut(bytes(row).max(1))) {
                 let to = to.get_mut(skip..).and_then(|to| to.get_mut(..from.len()));
                 if let Some(to) = to {
                     to.copy_from_slice(from);
                 }
             }
-            start = end;
         }
         Ok(())
     }

@@ -283,8 +283,16 @@ impl<'file> TensorRef<'file> {
         bytemuck::allocation::try_zeroed_vec(count).map_err(|()| self.fault(Fault::Overflow))
     }
 
+    /// Whether the bytes that it touches are in memory.
+    pub(super) fn is_lent(self) -> bool {
+        self.checkpoint.lend(self.on(), self.start(), self.span()).is_some()
+    }
+
     /// Fills `out` with its elements from `first` on, little-endian.
     fn fill(self, first: u64, out: &mut [u8]) -> Result<(), Error> {
+        if first == 0 && out.len() as u64 == self.nbytes() && self.is_gathered() {
+            return self.gather_near(out);
+        }
         let region = self.region()?;
         self.fill_from(region.as_ref(), first, out)
     }

@@ -5,6 +5,8 @@
 
 mod category;
 mod cursor;
+#[cfg(feature = "output")]
+mod early;
 mod limits;
 #[cfg(feature = "mmap")]
 mod map;

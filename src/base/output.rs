@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::early::Early;
+
 /// What to do where a file of that name is already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
@@ -42,6 +44,7 @@ pub struct Output {
     into: Into,
     path: PathBuf,
     existing: Existing,
+    early: Option<Early>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,17 @@ enum Into {
     Straight(File),
 }
 
+impl Into {
+    fn file(&self) -> &File {
+        match self {
+            Self::Beside(file) => file.as_file(),
+            #[cfg(target_os = "linux")]
+            Self::Unnamed(file) => file,
+            Self::Straight(file) => file,
+        }
+    }
+}
+
 impl Output {
     /// Begins a file that will be at `path`. A symbolic link there counts as the file: it is
     /// replaced, and what it leads to is untouched. Devices and pipes are written to straight.
@@ -64,18 +78,22 @@ impl Output {
     pub fn create(path: impl AsRef<Path>, existing: Existing) -> io::Result<Self> {
         let path = path.as_ref();
         let (into, path) = (begin(path, existing)?, path.to_owned());
-        Ok(Self { into, path, existing })
+        Ok(Self { into, path, existing, early: None })
+    }
+
+    /// Lets the disk begin while more is being written, which makes [`commit`](Self::commit) of a
+    /// large file shorter: for who will wait for the disk anyway.
+    #[must_use]
+    pub fn early(mut self) -> Self {
+        let is_file = !matches!(self.into, Into::Straight(_));
+        self.early = is_file.then(Early::default);
+        self
     }
 
     /// The file that is being written, for calls of the system.
     #[must_use]
     pub fn file(&self) -> &File {
-        match &self.into {
-            Into::Beside(file) => file.as_file(),
-            #[cfg(target_os = "linux")]
-            Into::Unnamed(file) => file,
-            Into::Straight(file) => file,
-        }
+        self.into.file()
     }
 
     /// Where it will be.
@@ -104,7 +122,8 @@ impl Output {
     }
 
     fn settle(self, synced: bool) -> io::Result<()> {
-        let Self { into, path, existing } = self;
+        let Self { into, path, existing, early } = self;
+        early.map_or(Ok(()), Early::finish)?;
         let sync = |file: &File| if synced { file.sync_all() } else { Ok(()) };
         match into {
             Into::Straight(_) => return Ok(()),
@@ -135,7 +154,12 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file().write(bytes)
+        let Self { into, early, .. } = self;
+        let count = into.file().write(bytes)?;
+        if let Some(early) = early {
+            early.wrote(into.file(), count);
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

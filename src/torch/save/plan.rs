@@ -149,7 +149,7 @@ impl<'run> Plan<'run> {
     pub fn save(self, path: impl AsRef<Path>, existing: Existing) -> Result<u64, Error> {
         let path = path.as_ref();
         let failed = |why| Error::new(Kind::Write(why)).in_file(path);
-        let mut output = Output::create(path, existing).map_err(failed)?;
+        let mut output = Output::create(path, existing).map_err(failed)?.early();
         let written = self.named_for(path).write(&mut output);
         let written = written.map_err(|why| match why.kind() {
             Kind::Write(_) => why.in_file(path),

@@ -22,6 +22,8 @@ mod bad;
 mod built;
 mod edited;
 mod large;
+#[cfg(feature = "doctor")]
+mod onward;
 mod random;
 mod reread;
 

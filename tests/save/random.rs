@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::{resaved, saved};
 
 #[derive(Clone, Debug)]
-enum Plain {
+pub(crate) enum Plain {
     None,
     Bool(bool),
     Int(i64),
@@ -29,7 +29,7 @@ enum Plain {
 type View = (usize, Vec<(u64, u64)>, u64, bool);
 
 #[derive(Clone, Debug)]
-struct Model {
+pub(crate) struct Model {
     /// Dtype and elements.
     storages: Vec<(DType, u64)>,
     views: Vec<View>,
@@ -56,13 +56,36 @@ fn plain() -> impl Strategy<Value = Plain> {
     })
 }
 
-fn model(dtypes: Vec<DType>) -> impl Strategy<Value = Model> {
+pub(crate) fn model(dtypes: Vec<DType>) -> impl Strategy<Value = Model> {
     let storage = (prop::sample::select(dtypes), 0_u64..40);
     let dimensions = prop::collection::vec((0_u64..4, 0_u64..5), 0..4);
     let view = (0_usize..4, dimensions, 0_u64..6, any::<bool>());
     let (storages, views) =
         (prop::collection::vec(storage, 1..4), prop::collection::vec(view, 1..6));
     (storages, views, plain()).prop_map(|(storages, views, root)| Model { storages, views, root })
+}
+
+/// Names of all views, and nothing else.
+#[cfg(feature = "doctor")]
+pub(crate) fn state_dict(dtypes: Vec<DType>) -> impl Strategy<Value = Model> {
+    model(dtypes).prop_map(|mut model| {
+        let names = (0..model.views.len()).map(|at| (format!("layer.{at}"), Plain::Tensor(at)));
+        model.root = Plain::Dict(names.collect());
+        model
+    })
+}
+
+#[cfg(feature = "doctor")]
+impl Model {
+    /// With dtypes that the layout before 1.6 knows.
+    pub(crate) fn typed(mut self) -> Self {
+        for (dtype, _) in &mut self.storages {
+            if dtype.storage_class().is_none() {
+                *dtype = DType::Float32;
+            }
+        }
+        self
+    }
 }
 
 struct Builder<'model> {
@@ -202,7 +225,7 @@ impl Builder<'_> {
     }
 }
 
-fn file(model: &Model, form: Form) -> Vec<u8> {
+pub(crate) fn file(model: &Model, form: Form) -> Vec<u8> {
     let mut budget = Budget::default();
     let file = saved(form, "archive", &mut budget, |draft| {
         let storages: Vec<SavedStorage> =

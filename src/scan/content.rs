@@ -215,15 +215,15 @@ impl Run<'_> {
         spot: &Spot,
         role: Role,
     ) -> std::io::Result<()> {
-        let likeness = self.likeness(source, head)?;
         let announced = matches!(head[..], [0x80, 0..=5, ..]);
         let format = formats::of(head, source.len());
-        let is_pickle = match (role, likeness) {
-            (Role::Pickle, _) | (_, Likeness::Pickle) => true,
-            (Role::Storage, _) => false,
-            (_, Likeness::Perhaps) => format.is_none(),
-            (_, Likeness::Other) => announced && format.is_none(),
-        };
+        let is_pickle = role == Role::Pickle
+            || match (role, self.likeness(source, head)?) {
+                (_, Likeness::Pickle) => true,
+                (Role::Storage, _) => false,
+                (_, Likeness::Perhaps) => format.is_none(),
+                (_, Likeness::Other) => announced && format.is_none(),
+            };
         if is_pickle {
             if let Some(Format::Plain(what) | Format::Unjudged(what) | Format::Closed(what)) =
                 format

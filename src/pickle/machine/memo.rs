@@ -1,6 +1,6 @@
 //! What a running machine remembers beside its stack.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::base::{Budget, Exceeded};
 use crate::pickle::graph::{NodeId, Span};

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use depickle::Category;
 use depickle::python::json::{self, Nothing};
 
 use crate::{plain_graph_of, small};
@@ -34,6 +35,8 @@ fn line(bytes: &[u8]) -> Option<String> {
     let outcome = plain_graph_of(bytes);
     let (root, read) = match (outcome.graph.root(), outcome.end) {
         (Some(root), Ok(read)) => (root, read),
+        // What meets a limit may mean anything.
+        (_, Err(why)) if why.category() == Category::OverLimit => return None,
         (_, Err(why)) => return Some(format!("! {why}")),
         (None, Ok(_)) => return Some("! no root".to_owned()),
     };

@@ -105,7 +105,8 @@ pub enum Fault {
         /// Strides.
         stride: usize,
     },
-    /// The product of sizes, or the last byte's place, exceeds 64 bits.
+    /// The product of sizes, or the last byte's place, exceeds 64 bits, or what this machine can
+    /// address.
     Overflow,
     /// The view reaches past its storage (elements).
     OutOfStorage {
@@ -351,7 +352,7 @@ impl fmt::Display for Fault {
             Self::NotA { wanted, found } => write!(f, "{wanted} wanted, {found} found"),
             Self::Negative(value) => write!(f, "a size, stride or offset of {value}"),
             Self::Rank { shape, stride } => write!(f, "{shape} sizes but {stride} strides"),
-            Self::Overflow => f.write_str("its size exceeds 64 bits"),
+            Self::Overflow => write!(f, "its size exceeds {} bits", usize::BITS),
             Self::OutOfStorage { needs, has } => {
                 write!(f, "it needs {needs} elements but its storage has {has}")
             }

@@ -16,7 +16,8 @@ for target in "${targets[@]}"; do
     "target/$triple/release/$target" -merge=1 -max_len="${MOST:-2048}" "$new" "seeds/$target" \
         "corpus/$target" > /dev/null 2>&1
     # At most so many bytes of seeds for each target, small inputs first.
-    rm -f "seeds/$target"/*
+    # Those with a name of their own stand for a finding, and stay.
+    find "seeds/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
     total=0
     while read -r size file; do
         total=$((total + size))

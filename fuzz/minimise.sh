@@ -15,15 +15,14 @@ for target in "${targets[@]}"; do
     # -merge takes small inputs first; MOST bounds each of them.
     "target/$triple/release/$target" -merge=1 -max_len="${MOST:-2048}" "$new" "seeds/$target" \
         "corpus/$target" > /dev/null 2>&1
-    # At most so many bytes of seeds for each target, small inputs first.
     # Those with a name of their own stand for a finding, and stay.
     find "seeds/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-    total=0
+    # So many of them, of all sizes: each goes through every test run.
+    count=$(find "$new" -type f | wc -l)
+    step=$(((count + ${SEEDS:-120} - 1) / ${SEEDS:-120}))
     while read -r size file; do
-        total=$((total + size))
-        [ "$total" -gt "${BUDGET:-120000}" ] && break
         cp "$file" "seeds/$target/"
-    done < <(find "$new" -type f -printf '%s %p\n' | sort -n)
+    done < <(find "$new" -type f -printf '%s %p\n' | sort -n | awk -v step="${step:-1}" 'NR % (step ? step : 1) == 0')
     rm -rf "$new"
     echo "$target: $(find "seeds/$target" -type f | wc -l) seeds, $(du -bs "seeds/$target" | cut -f1) bytes"
 done

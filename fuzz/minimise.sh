@@ -20,9 +20,8 @@ for target in "${targets[@]}"; do
     # So many of them, of all sizes: each goes through every test run.
     count=$(find "$new" -type f | wc -l)
     step=$(((count + ${SEEDS:-120} - 1) / ${SEEDS:-120}))
-    while read -r size file; do
-        cp "$file" "seeds/$target/"
-    done < <(find "$new" -type f -printf '%s %p\n' | sort -n | awk -v step="${step:-1}" 'NR % (step ? step : 1) == 0')
+    find "$new" -type f -printf '%s %p\n' | sort -n | awk -v step="$step" 'NR % step == 0 { print $2 }' \
+        | xargs -r cp -t "seeds/$target"
     rm -rf "$new"
     echo "$target: $(find "seeds/$target" -type f | wc -l) seeds, $(du -bs "seeds/$target" | cut -f1) bytes"
 done

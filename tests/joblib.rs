@@ -174,18 +174,23 @@ BUILD
     assemble(&text).unwrap()
 }
 
+/// A file of these bytes, which goes away.
+fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, bytes).unwrap();
+    file
+}
+
 #[test]
 fn arrays_longer_than_what_is_read_at_once() {
     for filler in [0_u8, b'.', b'N', 0xff] {
         let mut bytes = one(300_000);
         bytes.extend(vec![filler; 300_000]);
         bytes.extend(b"K\x07\x86.");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("long.joblib");
-        fs::write(&path, &bytes).unwrap();
-        let report = Scanner::new().scan_path(&path);
+        let file = on_disk(&bytes);
+        let report = Scanner::new().scan_path(file.path());
         assert_eq!(report.verdict, Verdict::Clean, "{filler}: {:?}", report.findings);
-        assert!(depickle(&["show"], &path).contains('7'));
+        assert!(depickle(&["show"], file.path()).contains('7'));
     }
 }
 
@@ -200,10 +205,7 @@ fn what_pickle_load_would_reach_far_behind_is_found() {
     bytes.extend(b"K\x07\x86.");
     bytes.resize(start + FAR as usize, b'.');
     bytes.extend(b"0cos\nsystem\n(S'id'\ntR.");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("far.joblib");
-    fs::write(&path, &bytes).unwrap();
-    let report = Scanner::new().scan_path(&path);
+    let report = Scanner::new().scan_path(on_disk(&bytes).path());
     assert_eq!(report.verdict, Verdict::Dangerous, "{:?}", report.findings);
 }
 

@@ -356,8 +356,9 @@ impl Run<'_> {
         role: Role,
         index: u64,
     ) -> Option<u64> {
+        let base = FileOffset(spot.base.saturating_add(at));
         let (stream, outcome, mut budget) =
-            match self.run_at(source, spot, at, &self.scanner.inspect) {
+            match self.run_at(source, at, base, &self.scanner.inspect) {
                 Ok(run) => run,
                 Err(why) => {
                     self.unreadable(spot, at, &why);
@@ -381,7 +382,7 @@ impl Run<'_> {
         let arrays = outcome.graph.inline_arrays().next().is_some();
         drop(outcome);
         if arrays {
-            self.read_otherwise(source, spot, at);
+            self.read_otherwise(source, spot, at, base);
         }
         for judge::Inner { bytes, at, loaded } in inner {
             let name = match at {
@@ -394,13 +395,13 @@ impl Run<'_> {
         end
     }
 
-    /// Runs the pickle at `at`, and gives what it was read from. What follows it may be gigabytes:
-    /// of those, so much is read as shows its end.
-    fn run_at(
+    /// Runs the pickle at `at`, which is `base` in the file, and gives what it was read from. What
+    /// follows it may be gigabytes: of those, so much is read as shows its end.
+    pub(super) fn run_at(
         &self,
         source: &dyn Source,
-        spot: &Spot,
         at: u64,
+        base: FileOffset,
         policy: &Policy,
     ) -> Result<(Bytes, Outcome, Budget), torch::Error> {
         let left = source.len().saturating_sub(at);
@@ -414,7 +415,6 @@ impl Run<'_> {
                 budget.memory(window)?;
             }
             let stream = source.fetch(at, window)?;
-            let base = FileOffset(spot.base.saturating_add(at));
             let outcome = pickle::run(stream.clone(), base, policy, &mut budget);
             if window == left || !outcome.end.as_ref().is_err_and(pickle::Error::is_cut) {
                 return Ok((stream, outcome, budget));
@@ -426,13 +426,13 @@ impl Run<'_> {
     /// What other readers than joblib's newest would have done with a stream that holds arrays
     /// between operations: to them, bytes of these are operations. That they break there is no
     /// finding.
-    fn read_otherwise(&mut self, source: &dyn Source, spot: &Spot, at: u64) {
+    fn read_otherwise(&mut self, source: &dyn Source, spot: &Spot, at: u64, base: FileOffset) {
         for (reading, reader) in [
             (Reading::Plain, "pickle.load, which takes an array's bytes for operations"),
             (Reading::JoblibUnaligned, "joblib before 1.2, which takes padding for an array's"),
         ] {
             let policy = self.scanner.inspect.clone().with_reading(reading);
-            let (stream, outcome, mut budget) = match self.run_at(source, spot, at, &policy) {
+            let (stream, outcome, mut budget) = match self.run_at(source, at, base, &policy) {
                 Ok(run) => run,
                 Err(why) => return self.unreadable(spot, at, &why),
             };

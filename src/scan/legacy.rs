@@ -2,9 +2,9 @@
 
 use super::content::{Role, Run, Spot};
 use super::rules;
-use crate::base::{Budget, FileOffset, Source};
-use crate::pickle::{self, Graph, Items, Object, Value};
-use crate::torch::legacy::{self, PICKLES, WINDOW};
+use crate::base::{FileOffset, Source};
+use crate::pickle::{Graph, Items, Object, Value};
+use crate::torch::legacy::{self, PICKLES};
 use crate::torch::storage::{self, Storages};
 
 impl Run<'_> {
@@ -30,10 +30,8 @@ impl Run<'_> {
     }
 
     fn graph(&self, source: &dyn Source, at: u64) -> Option<Graph> {
-        let mut budget = Budget::new(self.scanner.limits.clone());
-        let at = FileOffset(at);
-        let stream = legacy::pickle_within(source, at, source.len(), WINDOW, &mut budget).ok()?;
-        Some(pickle::run(stream, at, &self.scanner.inspect, &mut budget).graph)
+        let run = self.run_at(source, at, FileOffset(at), &self.scanner.inspect);
+        run.ok().map(|(_, outcome, _)| outcome.graph)
     }
 
     /// Where the storages end.

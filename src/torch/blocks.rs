@@ -18,9 +18,15 @@ const SPAN: u64 = 8 << 20;
 const NEAR: u64 = 512 << 10;
 
 impl TensorRef<'_> {
+    /// Whether it has elements in a storage, and not in order.
+    fn is_out_of_order(self) -> bool {
+        let elements = self.storage().is_some() && has_elements(self.layout());
+        elements && !self.is_contiguous() && !self.is_packed()
+    }
+
     /// Whether it must be read in blocks: what it touches is more than one.
     pub(crate) fn is_scattered(self) -> bool {
-        !self.is_contiguous() && !self.is_packed() && self.span() > BLOCK && self.width() > 0
+        self.is_out_of_order() && self.span() > BLOCK && self.width() > 0
     }
 
     fn width(self) -> u64 {
@@ -82,10 +88,7 @@ impl TensorRef<'_> {
     /// out, repeats nothing, and nothing lends it.
     pub(super) fn is_gathered(self) -> bool {
         let span = self.span();
-        !self.is_contiguous()
-            && !self.is_packed()
-            && self.storage().is_some()
-            && has_elements(self.layout())
+        self.is_out_of_order()
             && span > NEAR
             && (span / 2..=span).contains(&self.nbytes())
             && !self.is_lent()

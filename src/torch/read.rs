@@ -229,7 +229,7 @@ impl<'file> TensorRef<'file> {
         if let Some(bytes) = self.as_bytes() {
             return bytes.chunks(CHUNK).try_for_each(each);
         }
-        if self.storage().is_some() && has_elements(self.layout()) && self.is_scattered() {
+        if self.is_scattered() {
             return self.for_each_block(each);
         }
         let region = self.region()?;
@@ -319,7 +319,7 @@ impl<'file> TensorRef<'file> {
         let pieces = Pieces::of(&view).ok_or_else(overflow)?;
         // A view may name the same bytes often: never more than lie between first and last.
         let touched = pieces.count().saturating_mul(pieces.len) as u64;
-        if touched >= len || self.checkpoint.lend(self.on(), start, len).is_some() {
+        if touched >= len || self.is_lent() {
             let bytes = self.checkpoint.fetch(self.on(), start, len);
             return Ok(Some((view, bytes.map_err(|why| why.in_tensor(self.name))?)));
         }

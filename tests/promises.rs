@@ -124,6 +124,7 @@ fn every_dependency_has_its_reason() {
         for line in text.lines() {
             if line.starts_with('[') {
                 within = line.contains("dependencies");
+                continue;
             }
             if line.is_empty() {
                 shared_reason = false;

@@ -1,6 +1,6 @@
 //! Every ceiling in one file: its unit, its default and the reason for it.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Ceilings for one file, all its streams together.
 ///
@@ -80,6 +80,7 @@ impl Limits {
             Limit::Members => self.members,
             Limit::Inflated => self.inflated,
             Limit::Materialised => self.materialised,
+            Limit::System => u64::MAX,
         }
     }
 
@@ -114,6 +115,8 @@ pub enum Limit {
     Inflated,
     /// [`Limits::materialised`]
     Materialised,
+    /// What the system gives (bytes): no field of [`Limits`], so raising one does not help.
+    System,
 }
 
 impl Limit {
@@ -128,6 +131,7 @@ impl Limit {
             Self::Members => "members",
             Self::Inflated => "inflated",
             Self::Materialised => "materialised",
+            Self::System => "system",
         }
     }
 
@@ -151,9 +155,41 @@ pub struct Exceeded {
     pub ceiling: u64,
 }
 
+impl Exceeded {
+    /// The system has no memory for so many bytes.
+    #[cold]
+    pub(crate) const fn refused(bytes: u64) -> Self {
+        Self { limit: Limit::System, asked: bytes, ceiling: 0 }
+    }
+
+    /// What was met, if that is why something could not be read.
+    #[cfg(feature = "container")]
+    pub(crate) fn behind(why: &io::Error) -> Option<Self> {
+        why.get_ref()?.downcast_ref().cloned()
+    }
+}
+
+/// Passes through what reads and writes.
+impl From<Exceeded> for io::Error {
+    fn from(why: Exceeded) -> Self {
+        let kind = match why.limit {
+            Limit::System => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, why)
+    }
+}
+
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, asked, ceiling } = self;
+        if *limit == Limit::System {
+            return write!(
+                f,
+                "needs {asked} bytes of memory at once, which the system does not give: free some, \
+                 or go where there is more"
+            );
+        }
         let (name, unit) = (limit.name(), limit.unit());
         // What the command line calls it.
         let flag =
@@ -247,10 +283,8 @@ impl Budget {
         let wanted = now.saturating_mul(2).max(vec.len().saturating_add(more));
         let bytes = (wanted.saturating_sub(now) as u64).saturating_mul(size_of::<T>() as u64);
         self.memory(bytes)?;
-        vec.try_reserve_exact(wanted.saturating_sub(vec.len())).map_err(|_| Exceeded {
-            limit: Limit::Memory,
-            asked: self.memory,
-            ceiling: self.memory.saturating_sub(bytes),
+        vec.try_reserve_exact(wanted.saturating_sub(vec.len())).map_err(|_| {
+            Exceeded::refused((wanted as u64).saturating_mul(size_of::<T>() as u64))
         })?;
         #[cfg(all(feature = "mmap", target_os = "linux"))]
         super::map::prefer_large_pages(vec);

@@ -23,4 +23,6 @@ pub use map::map;
 pub use output::{Existing, Output};
 #[cfg(feature = "torch")]
 pub(crate) use source::Exact;
+#[cfg(feature = "torch")]
+pub(crate) use source::zeroed;
 pub use source::{FileSource, ReaderSource, Source, Window, read_vec};

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::Exceeded;
+
 /// Bytes that can be read at any position, from several threads.
 ///
 /// Implement [`len`](Self::len) and [`read_at`](Self::read_at) to read from anywhere: an
@@ -45,7 +47,7 @@ pub trait Source: Send + Sync {
     /// As [`read_at`](Self::read_at). Nothing is allocated for bytes that are not there.
     fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
         within(at, len, self.len())?;
-        let mut fresh = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        let mut fresh = zeroed(len)?;
         self.read_at(at, &mut fresh)?;
         Ok(fresh.into())
     }
@@ -58,6 +60,24 @@ pub trait Source: Send + Sync {
 pub fn read_vec(source: &dyn Source, at: u64, len: u64) -> io::Result<Vec<u8>> {
     // A buffer that nobody else holds turns into a vector without a copy.
     source.fetch(at, len).map(Vec::from)
+}
+
+/// An empty vector for `len` bytes.
+///
+/// # Errors
+/// [`io::ErrorKind::OutOfMemory`], with an [`Exceeded`] in it.
+fn room(len: u64) -> io::Result<Vec<u8>> {
+    let mut room = Vec::new();
+    let reserved = usize::try_from(len).ok().and_then(|len| room.try_reserve_exact(len).ok());
+    reserved.ok_or(Exceeded::refused(len))?;
+    Ok(room)
+}
+
+/// So many zeros, as [`room`].
+pub(crate) fn zeroed(len: u64) -> io::Result<Vec<u8>> {
+    let mut fresh = room(len)?;
+    fresh.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+    Ok(fresh)
 }
 
 fn within(at: u64, len: u64, all: u64) -> io::Result<()> {
@@ -216,9 +236,8 @@ impl Source for FileSource {
     #[cfg(unix)]
     fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
         within(at, len, self.len)?;
+        let mut fresh = room(len)?;
         let wanted = usize::try_from(len).map_err(io::Error::other)?;
-        let mut fresh: Vec<u8> = Vec::new();
-        fresh.try_reserve_exact(wanted)?;
         while fresh.len() < wanted {
             let at = at.saturating_add(fresh.len() as u64);
             match rustix::io::pread(&self.file, rustix::buffer::spare_capacity(&mut fresh), at) {

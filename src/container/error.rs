@@ -102,6 +102,13 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// The system failed while `reading`.
+    pub(super) fn io(reading: &'static str, why: io::Error) -> Self {
+        Exceeded::behind(&why).map_or(Self::Io { reading, why }, Self::Over)
+    }
+}
+
 /// What a local header says otherwise than the directory.
 ///
 /// PyTorch believes the directory, readers of streams the local header.
@@ -151,7 +158,7 @@ impl Error {
     /// The system failed while `reading`.
     #[cold]
     pub(super) fn io(reading: &'static str, why: io::Error, at: FileOffset) -> Self {
-        Self::new(Kind::Io { reading, why }, at)
+        Self::new(Kind::io(reading, why), at)
     }
 
     /// Names the member that was being read.

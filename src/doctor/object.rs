@@ -7,7 +7,7 @@ use super::survey::{Survey, survey};
 use super::weights::{self, WeightsOnly};
 use super::words::{counted, few, human, short};
 use super::{Diagnosis, Expected, Look, Report, versions};
-use crate::base::Budget;
+use crate::base::{Budget, Limit};
 use crate::pickle::{Global, Object, Positions, Value};
 use crate::python::{mapping, policy};
 use crate::torch::{Checkpoint, Container, Error, Following, Kind, ObjectKind};
@@ -27,6 +27,9 @@ pub(super) fn by_path(look: &Look<'_>, path: &Path, report: &mut Report) -> Resu
 pub(super) fn refused(why: &Error, report: &mut Report) {
     let (id, advice) = match why.kind() {
         Kind::NotACheckpoint(_) => ("not-pytorch", "get the right file from where it came"),
+        Kind::Over(over) if over.limit == Limit::System => {
+            ("over-limit", "free memory, or go where there is more")
+        }
         Kind::Over(_) => ("over-limit", "raise --max-memory if you trust the file"),
         Kind::Io(_) => ("unreadable", "look at the file's permissions and disk"),
         Kind::Outside(_) => ("outside", "move the file there if you trust it"),

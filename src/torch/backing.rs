@@ -11,7 +11,7 @@ use super::error::Error;
 use super::origin::{Layout, Origin, Place};
 use super::storage::StorageId;
 use super::verify::{Problem, Verification};
-use crate::base::{Budget, Source};
+use crate::base::{Budget, Source, zeroed};
 use crate::container::Method;
 
 impl Checkpoint {
@@ -88,10 +88,7 @@ impl Checkpoint {
                 Source::fetch(&bytes, start, len)
             }
             Place::Stitched(stitched) => {
-                let wanted = usize::try_from(len).map_err(io::Error::other)?;
-                let mut fresh = Vec::new();
-                fresh.try_reserve_exact(wanted).map_err(io::Error::other)?;
-                fresh.resize(wanted, 0);
+                let mut fresh = zeroed(len)?;
                 let read = stitched.read_at(start, &mut fresh);
                 return read.map(|()| fresh.into()).map_err(|why| self.name(part.locate(why)));
             }

@@ -334,6 +334,12 @@ macro_rules! from {
         })*
     };
 }
+impl From<io::Error> for Error {
+    fn from(why: io::Error) -> Self {
+        Self::new(Exceeded::behind(&why).map_or(Kind::Io(why), Kind::Over))
+    }
+}
+
 impl From<pickle::BuildError> for Error {
     fn from(why: pickle::BuildError) -> Self {
         match why {
@@ -343,7 +349,7 @@ impl From<pickle::BuildError> for Error {
     }
 }
 
-from!(io::Error => Io, pickle::EncodeError => Encode, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
+from!(pickle::EncodeError => Encode, container::Error => Container, pickle::Error => Pickle, Exceeded => Over);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ use super::parts::has_elements;
 use super::storage::{Storage, StorageId};
 use super::strided::Strided;
 use super::tensor::Tensor;
+use crate::base::Exceeded;
 
 /// A tensor of a checkpoint, by name, with the means to read its elements.
 ///
@@ -257,8 +258,7 @@ impl<'file> TensorRef<'file> {
     /// # Errors
     /// As [`to_vec`](Self::to_vec).
     pub(crate) fn range(self, first: u64, count: u64) -> Result<Vec<u8>, Error> {
-        let nbytes = usize::try_from(count.saturating_mul(self.dtype().width()));
-        let mut out = vec![0; nbytes.map_err(|_| self.fault(Fault::Overflow))?];
+        let mut out = self.zeroed(count.saturating_mul(self.dtype().width()))?;
         self.fill(first, &mut out)?;
         Ok(out)
     }
@@ -279,8 +279,12 @@ impl<'file> TensorRef<'file> {
 
     /// Memory for `count` items, or an error if there is not so much.
     pub(crate) fn zeroed<T: bytemuck::Zeroable>(self, count: u64) -> Result<Vec<T>, Error> {
-        let count = usize::try_from(count).map_err(|_| self.fault(Fault::Overflow))?;
-        bytemuck::allocation::try_zeroed_vec(count).map_err(|()| self.fault(Fault::Overflow))
+        let zeroed = usize::try_from(count).ok();
+        let zeroed = zeroed.and_then(|count| bytemuck::allocation::try_zeroed_vec(count).ok());
+        zeroed.ok_or_else(|| {
+            let refused = Exceeded::refused(count.saturating_mul(size_of::<T>() as u64));
+            Error::from(refused).in_tensor(self.name)
+        })
     }
 
     /// Whether the bytes that it touches are in memory.

@@ -217,7 +217,7 @@ fn stored_checksum(source: &dyn Source, member: Member<'_>, data: Extent) -> Res
 }
 
 fn unread(why: io::Error) -> Kind {
-    Kind::Io { reading: "member's data", why }
+    Kind::io("member's data", why)
 }
 
 /// Why a member can be read by nobody, if so.
@@ -280,11 +280,8 @@ fn make_room(
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let wanted = now.saturating_mul(2).min(size).max(needed);
     budget.memory(wanted.saturating_sub(now) as u64)?;
-    out.try_reserve_exact(wanted.saturating_sub(out.len())).map_err(|_| Exceeded {
-        limit: Limit::Memory,
-        asked: wanted as u64,
-        ceiling: now as u64,
-    })
+    let reserved = out.try_reserve_exact(wanted.saturating_sub(out.len()));
+    reserved.map_err(|_| Exceeded::refused(wanted as u64))
 }
 
 /// Hands a member's bytes to `sink` in pieces: as many as announced, and with its checksum.

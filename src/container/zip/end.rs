@@ -124,7 +124,7 @@ impl<'source> Tail<'source> {
         let len = record::ZIP64_LOCATOR_LEN;
         match self.record(at, len, "zip64 locator", record::locator) {
             Ok(locator) => Ok(Some((at, locator))),
-            Err(why) if matches!(why.kind(), Kind::Io { .. }) => Err(why),
+            Err(why) if matches!(why.kind(), Kind::Io { .. } | Kind::Over(_)) => Err(why),
             Err(_) => Ok(None),
         }
     }

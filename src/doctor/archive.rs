@@ -328,7 +328,9 @@ fn checksums(look: &Look<'_>, source: &dyn Source, zip: &Zip, report: &mut Repor
             unchecked = unchecked.saturating_add(1);
             continue;
         }
-        let Err(why) = zip.check_crc(source, member, &look.options.limits) else { continue };
+        let checked = zip.check_crc(source, member, &look.options.limits);
+        (look.progress)(member.compressed_size());
+        let Err(why) = checked else { continue };
         match why.kind() {
             // Said from the directory already.
             container::Kind::Flags(_)

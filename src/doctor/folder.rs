@@ -15,7 +15,7 @@ const MOST: usize = 100_000;
 
 /// Says what a folder is.
 pub(super) fn examine(path: &Path, options: &Options) -> Result<Report, Error> {
-    let look = Look { path: Some(path), packed: false, options };
+    let look = Look { path: Some(path), packed: false, options, progress: &|_| {} };
     let mut report = Report::new(&look.label(), 0);
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(path).map_err(|why| Error::from(why).in_file(path))?.take(MOST) {

@@ -94,6 +94,19 @@ impl Options {
     /// # Errors
     /// As [`examine`].
     pub fn examine(&self, path: impl AsRef<Path>) -> Result<Report, Error> {
+        self.examine_with(path, &|_| {})
+    }
+
+    /// As [`examine`]. `progress` is told how many bytes of the file were compared with their
+    /// checksums since it was told last.
+    ///
+    /// # Errors
+    /// As [`examine`].
+    pub fn examine_with(
+        &self,
+        path: impl AsRef<Path>,
+        progress: &dyn Fn(u64),
+    ) -> Result<Report, Error> {
         let path = path.as_ref();
         let named = |why: std::io::Error| Error::from(why).in_file(path);
         let facts = fs::metadata(path).map_err(named)?;
@@ -105,7 +118,7 @@ impl Options {
             return Err(named(std::io::Error::other(why)));
         }
         let file = File::open(path).and_then(FileSource::new).map_err(named)?;
-        let looked = Look { path: Some(path), packed: false, options: self };
+        let looked = Look { path: Some(path), packed: false, options: self, progress };
         let source: Arc<dyn Source> = Arc::new(file);
         looked.at(&source).map_err(|why| why.in_file(path))
     }
@@ -119,7 +132,7 @@ impl Options {
         source: impl Source + 'static,
         name: &str,
     ) -> Result<Report, Error> {
-        let looked = Look { path: None, packed: false, options: self };
+        let looked = Look { path: None, packed: false, options: self, progress: &|_| {} };
         let source: Arc<dyn Source> = Arc::new(source);
         let mut report = looked.at(&source)?;
         name.clone_into(&mut report.path);
@@ -148,6 +161,8 @@ struct Look<'run> {
     /// Whether this was inside of a compressed file.
     packed: bool,
     options: &'run Options,
+    /// Told of bytes whose checksums were compared.
+    progress: &'run dyn Fn(u64),
 }
 
 impl Look<'_> {

@@ -33,7 +33,8 @@ pub(super) fn examine(
         return Ok(());
     }
     let bytes: Arc<dyn Source> = Arc::new(unpacked.bytes);
-    let inside = Look { path: None, packed: true, options: look.options }.at(&bytes)?;
+    let inside = Look { path: None, packed: true, options: look.options, progress: look.progress };
+    let inside = inside.at(&bytes)?;
     report.what = format!("{}: unpacked, {}", report.what, inside.what);
     report.load = load(packing, &inside, &report.path);
     report.requires = inside.requires;

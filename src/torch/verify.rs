@@ -76,6 +76,15 @@ impl Checkpoint {
     /// # Errors
     /// [`Kind::Over`](super::Kind::Over) if there are more problems than memory for them.
     pub fn verify(&self) -> Result<Verification, Error> {
+        self.verify_with(&|_| {})
+    }
+
+    /// As [`verify`](Self::verify). `progress` is told how many bytes of the file were compared with
+    /// their checksums since it was told last.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(&self, progress: &dyn Fn(u64)) -> Result<Verification, Error> {
         let mut budget = Budget::new(self.limits().clone());
         let mut found = Verification::default();
         for finding in self.findings() {
@@ -85,7 +94,7 @@ impl Checkpoint {
         for part in self.origins() {
             match part.archive() {
                 Some(archive) if last.is_none_or(|last| !Arc::ptr_eq(last, archive)) => {
-                    self.members(part, archive, &mut found, &mut budget)?;
+                    self.members(part, archive, progress, &mut found, &mut budget)?;
                     last = Some(archive);
                 }
                 _ => {}
@@ -116,6 +125,7 @@ impl Checkpoint {
         &self,
         part: &Origin,
         archive: &Archive,
+        progress: &dyn Fn(u64),
         found: &mut Verification,
         budget: &mut Budget,
     ) -> Result<(), Error> {
@@ -123,7 +133,9 @@ impl Checkpoint {
         for member in archive.zip.members() {
             // Overlaps are among the findings.
             let Some(rest) = left.checked_sub(member.compressed_size()) else { continue };
-            match archive.zip.check_crc(&*part.source, member, self.limits()) {
+            let checked = archive.zip.check_crc(&*part.source, member, self.limits());
+            progress(member.compressed_size());
+            match checked {
                 Ok(()) => {
                     found.members = found.members.saturating_add(1);
                     found.nbytes = found.nbytes.saturating_add(member.size());

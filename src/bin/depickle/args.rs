@@ -93,6 +93,9 @@ pub(crate) struct Verify {
     /// One JSON document a line, a line for each file.
     #[arg(long, conflicts_with = "json")]
     pub jsonl: bool,
+    /// No progress bar.
+    #[arg(long)]
+    pub no_progress: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::input::{label, spool};
 use crate::output::{self, Answer, Failure, Form, Part, count, printable};
+use crate::progress::Progress;
 
 /// Says what a file or folder is; what keeps PyTorch from loading it, with an advice; the Python
 /// that loads it; and the PyTorch that this needs. Nothing of a file runs. All of it is read, to
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// One JSON document a line, a line for each file.
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
+    /// No progress bar.
+    #[arg(long)]
+    no_progress: bool,
     /// Memory for reading structure, such as 512M or 4G.
     #[arg(long, value_parser = crate::args::size, value_name = "SIZE", help_heading = "Reading")]
     max_memory: Option<u64>,
@@ -87,7 +91,9 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Failure> {
         let report = if label(file) == "-" {
             options.examine_source(bytes::Bytes::from(spool(limits.memory)?), "-")?
         } else {
-            options.examine(file)?
+            let wanted = !args.quick && !args.no_progress;
+            let progress = Progress::of_file("comparing checksums", file, wanted);
+            options.examine_with(file, &|bytes| progress.advance(bytes))?
         };
         healthy &= report.is_healthy();
         let mut errors = Vec::new();

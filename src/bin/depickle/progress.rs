@@ -1,5 +1,7 @@
 //! Progress bars: on a terminal, and only for work that lasts.
 
+use std::fs::Metadata;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -27,6 +29,12 @@ impl Progress {
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
+    }
+
+    /// A bar for the bytes of a file, as [`new`](Self::new); of a folder there is none.
+    pub(crate) fn of_file(what: &'static str, path: &Path, wanted: bool) -> Self {
+        let facts = std::fs::metadata(path).ok().filter(Metadata::is_file);
+        Self::new(what, facts.map_or(0, |facts| facts.len()), wanted)
     }
 
     pub(crate) fn advance(&self, bytes: u64) {

@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use crate::args::Verify;
 use crate::input::label;
 use crate::output::{self, Answer, Failure, Form, Part, count, human, printable};
+use crate::progress::Progress;
 
 pub(crate) fn run(args: &Verify) -> Result<Answer, Failure> {
     let form = Form::new(args.json, args.jsonl);
     let mut sound = true;
     let answer = output::each_file(&args.files, form, |file| {
         let checkpoint = args.reading.open(file)?;
-        let found = checkpoint.verify()?;
+        let progress = Progress::of_file("verifying", file, !args.no_progress);
+        let found = checkpoint.verify_with(&|bytes| progress.advance(bytes))?;
+        drop(progress);
         sound &= found.is_sound();
         let part = match form {
             Form::Text => Part::Text(text(&found)),

@@ -77,7 +77,7 @@ impl Archive {
 
     /// The member that holds the storage of this key.
     pub(crate) fn storage(&self, names: Names, key: &str) -> Result<Option<Member<'_>>, Error> {
-        self.member(&format!("{}{key}{}", names.before, names.after))
+        Ok(self.zip.find([&self.root, names.before, key, names.after].concat().as_bytes())?)
     }
 
     /// Whether the storages are big-endian. Files from before the member `byteorder` are not.
@@ -125,9 +125,9 @@ fn find_pickle(zip: &Zip) -> Result<Member<'_>, Error> {
         return Err(Error::new(Kind::MissingMember).in_member("data.pkl"));
     };
     let rival = zip.members().find(|member| {
-        depth(member) == depth(&found)
-            && member.name_bytes().ends_with(b"/data.pkl")
+        member.name_bytes().ends_with(b"/data.pkl")
             && member.name_bytes() != found.name_bytes()
+            && depth(member) == depth(&found)
     });
     match rival {
         Some(rival) => Err(Error::new(Kind::SeveralRoots).in_member(&rival.name())),

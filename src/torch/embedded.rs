@@ -113,8 +113,11 @@ fn find(opened: &Opened, start: usize) -> Vec<NodeId> {
 fn argument(object: Object) -> Option<Object> {
     let recipe = object.as_recipe()?;
     let global = recipe.callable().as_global()?;
+    if !global.is("torch.storage", "_load_from_bytes") {
+        return None;
+    }
     let [bytes] = recipe.args().as_tuple()?.array()?;
-    global.is("torch.storage", "_load_from_bytes").then_some(bytes)
+    Some(bytes)
 }
 
 /// Opens the file that bytes are. Offsets in it are made those of the file that holds it, if it

@@ -260,6 +260,9 @@ impl<'graph> Walk<'graph, '_> {
             next = path.before;
         }
         self.budget.visits(components.len() as u64)?;
+        if let [only] = &mut components[..] {
+            return Ok(std::mem::take(only).into_owned());
+        }
         components.reverse();
         Ok(components.join("."))
     }
@@ -352,16 +355,16 @@ impl<'graph> Walk<'graph, '_> {
 
 /// Whether there is anything in an object.
 fn holds(object: Object) -> bool {
-    matches!(
-        object.value(),
-        Value::Tuple(_)
-            | Value::List(_)
-            | Value::Set(_)
-            | Value::FrozenSet(_)
-            | Value::Dict(_)
-            | Value::Recipe(_)
-            | Value::Persistent(_)
-    )
+    object.as_recipe().is_some()
+        || matches!(
+            object.value(),
+            Value::Tuple(_)
+                | Value::List(_)
+                | Value::Set(_)
+                | Value::FrozenSet(_)
+                | Value::Dict(_)
+                | Value::Persistent(_)
+        )
 }
 
 fn join(prefix: &str, key: &str) -> String {

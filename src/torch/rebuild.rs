@@ -502,10 +502,16 @@ pub(crate) fn sizes(object: Object, from: Object) -> Result<Vec<u64>, Fault> {
         return Err(Fault::NotA { wanted: "a tuple of sizes", found: object.kind() });
     };
     // Python would have used the list as it was then.
-    if from.offset().is_some_and(|at| object.changed() > Some(at)) {
+    if let Some(changed) = object.changed()
+        && from.offset().is_some_and(|at| changed > at)
+    {
         return Err(Fault::ChangedLater);
     }
-    items.iter().map(unsigned).collect()
+    let mut sizes = Vec::with_capacity(items.len());
+    for item in items.iter() {
+        sizes.push(unsigned(item)?);
+    }
+    Ok(sizes)
 }
 
 /// A dtype of `torch`, by name.

@@ -3,14 +3,16 @@
 //! Source: PyTorch 2.15 `torch/serialization.py` (`persistent_id` of `_save`,
 //! `persistent_load` of `_load`).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::DType;
 use super::arrays::{Array, Arrays};
 use super::error::{Fault, Located};
 use super::tensor::Tensor;
 use crate::base::Limits;
-use crate::pickle::{Graph, Items, NodeId, Object, Value};
+use crate::pickle::{Graph, Items, NodeId, Object};
 
 /// Names a storage of one checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,8 +32,8 @@ impl StorageId {
 /// A run of bytes in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
-    key: Box<str>,
-    device: Box<str>,
+    key: Arc<str>,
+    device: Arc<str>,
     nbytes: u64,
     /// Which part of the checkpoint it lies in.
     part: u32,
@@ -78,7 +80,7 @@ pub(crate) struct Typed {
 pub struct Storages {
     all: Vec<Storage>,
     /// By part, then by key.
-    by_key: Vec<HashMap<Box<str>, StorageId>>,
+    by_key: Vec<hashbrown::HashMap<Arc<str>, StorageId>>,
     /// What tensors without storages are made of.
     arrays: Arrays,
     /// What objects stand for that are made in a way of their container.
@@ -110,8 +112,7 @@ impl Storages {
         let arrays = Arrays::find(graph, limits);
         let mut found = Self { arrays, stand_ins, by_object, ..Self::default() };
         for object in graph.objects() {
-            let Value::Persistent(id) = object.value() else { continue };
-            if let Some(claim) = Claim::of(id) {
+            if let Some(claim) = object.as_persistent().and_then(Claim::of) {
                 let part = part(object.index().unwrap_or_default());
                 let typed = claim.and_then(|claim| found.admit(&claim, part, &nbytes));
                 found.mention(object, typed);
@@ -153,9 +154,8 @@ impl Storages {
     pub(crate) fn widths(graph: &Graph) -> HashMap<Box<str>, u64> {
         let mut widths = HashMap::new();
         for object in graph.objects() {
-            let Value::Persistent(id) = object.value() else { continue };
-            if let Some(Ok(Claim { key, dtype, .. })) = Claim::of(id) {
-                widths.entry(key).or_insert(dtype.map_or(1, DType::width));
+            if let Some(Ok(Claim { key, dtype, .. })) = object.as_persistent().and_then(Claim::of) {
+                widths.entry(key.into()).or_insert(dtype.map_or(1, DType::width));
             }
         }
         widths
@@ -165,24 +165,18 @@ impl Storages {
     /// the stream; the first of several claims counts.
     pub(crate) fn claimed(graph: &Graph) -> Vec<(Box<str>, u64)> {
         let mut seen = HashSet::new();
-        let claims = graph.objects().filter_map(|object| match object.value() {
-            Value::Persistent(id) => Claim::of(id)?.ok(),
-            _ => None,
-        });
+        let claims = graph.objects().filter_map(|object| Claim::of(object.as_persistent()?)?.ok());
         let bytes = |claim: &Claim| claim.numel.saturating_mul(claim.dtype.map_or(1, DType::width));
         claims
             .filter(|claim| seen.insert(claim.key.clone()))
-            .map(|claim| (claim.key.clone(), bytes(&claim)))
+            .map(|claim| (claim.key.clone().into(), bytes(&claim)))
             .collect()
     }
 
     /// Keys of the untyped storages that `graph` mentions.
     pub(crate) fn untyped(graph: &Graph) -> HashSet<Box<str>> {
-        let claims = graph.objects().filter_map(|object| match object.value() {
-            Value::Persistent(id) => Claim::of(id)?.ok(),
-            _ => None,
-        });
-        claims.filter(|claim| claim.dtype.is_none()).map(|claim| claim.key).collect()
+        let claims = graph.objects().filter_map(|object| Claim::of(object.as_persistent()?)?.ok());
+        claims.filter(|claim| claim.dtype.is_none()).map(|claim| claim.key.into()).collect()
     }
 
     fn mention(&mut self, object: Object, typed: Result<Typed, Fault>) {
@@ -200,9 +194,9 @@ impl Storages {
         part: u32,
         nbytes: impl Fn(u32, &str) -> Result<u64, Fault>,
     ) -> Result<Typed, Fault> {
-        let known = self.by_key.get(part as usize).and_then(|keys| keys.get(&claim.key));
+        let known = self.known(part, &claim.key);
         let has = match known {
-            Some(id) => self.get(*id).nbytes(),
+            Some(id) => self.get(id).nbytes(),
             None => nbytes(part, &claim.key)?,
         };
         let width = claim.dtype.map_or(1, DType::width);
@@ -210,14 +204,15 @@ impl Storages {
         if claimed != has {
             return Err(Fault::StorageLength { claimed, has });
         }
-        let storage = |key: &str, nbytes, within| Storage {
-            key: key.into(),
-            device: claim.device.clone(),
-            nbytes,
-            part,
-            within,
+        let device = match self.all.last() {
+            Some(last) if *last.device == *claim.device => Arc::clone(&last.device),
+            _ => claim.device.into(),
         };
-        let mut id = self.id(storage(&claim.key, has, None));
+        let storage = |key: &str, nbytes, within| {
+            let (key, device) = (key.into(), Arc::clone(&device));
+            Storage { key, device, nbytes, part, within }
+        };
+        let mut id = known.unwrap_or_else(|| self.add(storage(&claim.key, has, None)));
         if let Some(piece) = &claim.piece {
             let of = |elements: u64| elements.checked_mul(width).ok_or(Fault::Overflow);
             let (start, len) = (of(piece.offset)?, of(piece.numel)?);
@@ -225,23 +220,28 @@ impl Storages {
                 let needs = piece.offset.saturating_add(piece.numel);
                 return Err(Fault::OutOfStorage { needs, has: claim.numel });
             }
-            id = self.id(storage(&piece.key, len, Some((id, start))));
+            let known = self.known(part, &piece.key);
+            id = known.unwrap_or_else(|| self.add(storage(&piece.key, len, Some((id, start)))));
         }
         Ok(Typed { id, dtype: claim.dtype })
     }
 
-    fn id(&mut self, storage: Storage) -> StorageId {
+    /// The storage of that key, if it was mentioned before.
+    fn known(&self, part: u32, key: &str) -> Option<StorageId> {
+        self.by_key.get(part as usize)?.get(key).copied()
+    }
+
+    /// Adds one whose key is not known.
+    fn add(&mut self, storage: Storage) -> StorageId {
         let part = storage.part as usize;
         if self.by_key.len() <= part {
-            self.by_key.resize_with(part.saturating_add(1), HashMap::new);
+            self.by_key.resize_with(part.saturating_add(1), hashbrown::HashMap::new);
         }
         // Fewer than persistent ids, which are fewer than 2³¹.
         let id = StorageId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        let Some(keys) = self.by_key.get_mut(part) else { return id };
-        if let Some(&id) = keys.get(&storage.key) {
-            return id;
+        if let Some(keys) = self.by_key.get_mut(part) {
+            keys.insert(Arc::clone(&storage.key), id);
         }
-        keys.insert(storage.key.clone(), id);
         self.all.push(storage);
         id
     }
@@ -295,24 +295,24 @@ impl Storages {
 }
 
 /// What a persistent id says of a storage.
-struct Claim {
-    key: Box<str>,
-    device: Box<str>,
+struct Claim<'graph> {
+    key: Cow<'graph, str>,
+    device: &'graph str,
     dtype: Option<DType>,
     numel: u64,
-    piece: Option<Piece>,
+    piece: Option<Piece<'graph>>,
 }
 
 /// What a legacy file says of a storage that is a piece of another: counts are in elements.
-struct Piece {
-    key: Box<str>,
+struct Piece<'graph> {
+    key: Cow<'graph, str>,
     offset: u64,
     numel: u64,
 }
 
-impl Claim {
+impl<'graph> Claim<'graph> {
     /// Reads `("storage", class, key, location, numel[, view])`; none for other ids.
-    fn of(id: Object) -> Option<Result<Self, Fault>> {
+    fn of(id: Object<'graph>) -> Option<Result<Self, Fault>> {
         let items = id.as_tuple()?;
         (items.get(0)?.as_str()? == "storage").then(|| {
             // Legacy files say in a sixth item which storage this one is a part of.
@@ -327,11 +327,12 @@ impl Claim {
         })
     }
 
-    fn read([_, class, key, location, numel]: [Object; 5]) -> Result<Self, Fault> {
+    fn read(items: [Object<'graph>; 5]) -> Result<Self, Fault> {
+        let [_, class, key, location, numel] = items;
         let numel = numel.as_int().ok_or(Fault::NotA { wanted: "a count", found: numel.kind() })?;
         Ok(Self {
             key: storage_key(key)?,
-            device: text(location, "a device")?.into(),
+            device: text(location, "a device")?,
             dtype: storage_dtype(class)?,
             numel: u64::try_from(numel).map_err(|_| Fault::Negative(numel))?,
             piece: None,
@@ -339,16 +340,16 @@ impl Claim {
     }
 }
 
-impl Piece {
+impl<'graph> Piece<'graph> {
     /// Reads `(key, offset, numel)`; none from `None`.
-    fn read(view: Object) -> Result<Option<Self>, Fault> {
+    fn read(view: Object<'graph>) -> Result<Option<Self>, Fault> {
         if view.is_none() {
             return Ok(None);
         }
         let Some([key, offset, numel]) = view.as_tuple().and_then(Items::array) else {
             return Err(Fault::Arguments("a piece of a storage is described by 3 items"));
         };
-        let count = |object: Object| {
+        let count = |object: Object<'_>| {
             let count = object.as_int();
             let count = count.ok_or(Fault::NotA { wanted: "a count", found: object.kind() })?;
             u64::try_from(count).map_err(|_| Fault::Negative(count))
@@ -359,10 +360,10 @@ impl Piece {
 }
 
 /// A text, or a number in files of the oldest layouts.
-fn storage_key(key: Object) -> Result<Box<str>, Fault> {
+fn storage_key(key: Object<'_>) -> Result<Cow<'_, str>, Fault> {
     match key.as_int() {
-        Some(key) => Ok(key.to_string().into()),
-        None => Ok(text(key, "a storage key")?.into()),
+        Some(key) => Ok(Cow::Owned(key.to_string())),
+        None => text(key, "a storage key").map(Cow::Borrowed),
     }
 }
 

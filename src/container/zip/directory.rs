@@ -1,7 +1,8 @@
 //! The central directory's entries and the index of their names.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::end::{Ending, over};
 use super::finding::{Notes, Oddity};
@@ -161,7 +162,7 @@ impl Reading<'_> {
 #[derive(Default)]
 pub(super) struct Names {
     slots: HashMap<u64, u32>,
-    state: RandomState,
+    state: DefaultHashBuilder,
 }
 
 impl Names {

@@ -4,8 +4,8 @@
 //! value counts), `PyObject_RichCompare` (an object equals itself, even NaN), and `__eq__` and
 //! `__hash__` of the types.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::{Dict, Items, NodeId, Object, Value};
 use crate::base::{Budget, Exceeded};

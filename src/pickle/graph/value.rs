@@ -166,9 +166,12 @@ impl<'graph> Object<'graph> {
     /// The integer, if it is one of up to 64 bits. Booleans are not.
     #[must_use]
     pub fn as_int(self) -> Option<i64> {
-        match self.value() {
-            Value::Int(value) => Some(value),
-            _ => None,
+        match self.id.place() {
+            Place::Int(value) => Some(value.into()),
+            _ => match self.graph.kind(self.id)? {
+                Node::Int(value) => Some(value),
+                _ => None,
+            },
         }
     }
 
@@ -211,10 +214,12 @@ impl<'graph> Object<'graph> {
     /// The items of a tuple.
     #[must_use]
     pub fn as_tuple(self) -> Option<Items<'graph>> {
-        match self.value() {
-            Value::Tuple(items) => Some(items),
-            _ => None,
-        }
+        let ids = match self.graph.kind(self.id) {
+            Some(Node::Tuple { run, .. }) => self.graph.run(run),
+            None if matches!(self.id.place(), Place::EmptyTuple) => &[],
+            _ => return None,
+        };
+        Some(Items { graph: self.graph, ids })
     }
 
     /// The dict, if it is one. An `OrderedDict` is a recipe, not a dict.
@@ -240,6 +245,15 @@ impl<'graph> Object<'graph> {
     pub fn as_recipe(self) -> Option<Recipe<'graph>> {
         let is_recipe = matches!(self.graph.kind(self.id)?, Node::Recipe(_));
         is_recipe.then_some(Recipe(self))
+    }
+
+    /// The persistent id, if it stands for what the loader would have been asked for.
+    #[must_use]
+    pub(crate) fn as_persistent(self) -> Option<Self> {
+        match self.graph.kind(self.id)? {
+            Node::Persistent(id) => Some(self.graph.object(id)),
+            _ => None,
+        }
     }
 
     /// The name of its kind, as error messages use it.

@@ -27,6 +27,8 @@ def child(command, timeout, cwd=None):
         text=True,
         errors="replace",
         cwd=cwd,
+        # Errors end with their reason, not with a trace of the stack.
+        env={**os.environ, "RUST_BACKTRACE": "0"},
         # Its own group, so that what it started ends with it.
         start_new_session=True,
     )

@@ -166,6 +166,32 @@ fn a_pickle_whose_graph_finds_no_memory_stops_where_it_is() {
     assert_eq!(outcome.end, Ok(stream.len() as u64));
 }
 
+/// The tool where no thread can be had, for each would take more than there are addresses.
+#[cfg(feature = "cli")]
+#[test]
+fn without_threads_one_thing_is_done_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let tool = |arguments: &[&str], stack: &str| {
+        let mut tool = std::process::Command::new(env!("CARGO_BIN_EXE_depickle"));
+        tool.args(arguments).env("RUST_MIN_STACK", stack).current_dir(folder.path());
+        tool.output().unwrap()
+    };
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/scan");
+    let scan = ["scan", "--jobs", "4", "--jsonl", fixtures];
+    let (alone, together) = (tool(&scan, "70368744177664"), tool(&scan, "2097152"));
+    assert!(together.stdout.len() > 1000, "{together:?}");
+    assert_eq!(alone, together);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mlp_state_dict.pth");
+    for (stack, out) in
+        [("70368744177664", "alone.safetensors"), ("2097152", "together.safetensors")]
+    {
+        let converted = tool(&["convert", source, out], stack);
+        assert!(converted.status.success(), "{converted:?}");
+    }
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert!(read("alone.safetensors") == read("together.safetensors"));
+}
+
 /// The tool, in a shell that grants it little: what it says, and how it ends.
 #[cfg(feature = "cli")]
 #[test]

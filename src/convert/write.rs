@@ -137,16 +137,20 @@ impl<'file> Plan<'file> {
         let going = || if stop.load(Ordering::Relaxed) { Err(stopped()) } else { Ok(()) };
         thread::scope(|scope| {
             let check = || stopping(self.check_sums(&going));
-            let checked = self.convert.checksums.then(|| scope.spawn(check));
+            let spawn = || thread::Builder::new().spawn_scoped(scope, check);
+            let checked = self.convert.checksums.then(spawn);
             let mut each = |count| {
                 progress(count);
                 going()
             };
             let moved = stopping(self.move_files(outputs, &mut each));
-            let checked = checked.map_or(Ok(()), |checked| {
-                let lost = |_| Err(io::Error::other("the checksums could not be compared").into());
-                checked.join().unwrap_or_else(lost)
-            });
+            let lost = |_| Err(io::Error::other("the checksums could not be compared").into());
+            let checked = match checked {
+                Some(Ok(checking)) => checking.join().unwrap_or_else(lost),
+                // The system has no thread for it.
+                Some(Err(_)) => check(),
+                None => Ok(()),
+            };
             match (moved, checked) {
                 (Err(why), Ok(())) => Err(why),
                 (_, checked) if !checked.as_ref().is_err_and(is_stopped) => checked,

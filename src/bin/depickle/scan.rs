@@ -144,6 +144,10 @@ impl Scan {
     }
 }
 
+fn one_by_one(scanner: &Scanner, files: &[Found], take: &mut dyn FnMut(&Found, &Report) -> bool) {
+    let _wanted = files.iter().all(|file| take(file, &scan(scanner, file)));
+}
+
 /// Scans files on several threads; reports are handed on in the order of the files, until
 /// `take` wants no more.
 fn each(
@@ -153,16 +157,15 @@ fn each(
     take: &mut dyn FnMut(&Found, &Report) -> bool,
 ) {
     if jobs == 1 {
-        let _wanted = files.iter().all(|file| take(file, &scan(scanner, file)));
-        return;
+        return one_by_one(scanner, files, take);
     }
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         // Reports wait for the files before them; few enough that memory stays bounded.
         let (sender, reports) = mpsc::sync_channel(jobs.saturating_mul(4));
-        for _ in 0..jobs {
+        let spawn = |_| {
             let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
+            let work = move || {
                 let mut batch = Batch::default();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -174,9 +177,15 @@ fn each(
                 }
                 // Nobody may want them any more.
                 let _unwanted = sender.send(batch.take());
-            });
-        }
+            };
+            thread::Builder::new().spawn_scoped(scope, work).ok()
+        };
+        // As many as the system gives.
+        let spawned = (0..jobs).map_while(spawn).count();
         drop(sender);
+        if spawned == 0 {
+            return one_by_one(scanner, files, take);
+        }
         let (mut waiting, mut shown) = (std::collections::BTreeMap::new(), 0_usize);
         for batch in reports {
             waiting.extend(batch);

@@ -12,9 +12,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::io::{Cursor, Write};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use depickle::base::FileSource;
@@ -29,10 +30,15 @@ use zip::{CompressionMethod, ZipWriter};
 const MUCH: u64 = 256 << 20;
 const LEFT: u64 = 40 << 20;
 
+/// Until it is dropped, no other test of this program runs: all share what the system gives, and
+/// so does what they start.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Does `work` while the system gives this process only [`LEFT`] more.
 fn scarce<T>(work: impl FnOnce() -> T) -> T {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = pages.split_whitespace().next().unwrap().parse().unwrap();
     let before = getrlimit(Resource::As);
@@ -95,6 +101,7 @@ fn is_of_system(why: &Error) {
 
 #[test]
 fn a_tensor_that_finds_no_memory_is_named_and_hides_no_other() {
+    let _turn = alone();
     let checkpoint = Checkpoint::from_bytes(file()).unwrap();
     for name in ["repeated", "deflated"] {
         let it = checkpoint.tensor(name).unwrap();
@@ -139,6 +146,7 @@ impl Source for Zeros {
 
 #[test]
 fn sources_refuse_what_finds_no_memory() {
+    let _turn = alone();
     let file = tempfile::tempfile().unwrap();
     file.set_len(MUCH).unwrap();
     let sources: [&dyn Source; 2] = [&FileSource::new(file).unwrap(), &Zeros];
@@ -153,6 +161,7 @@ fn sources_refuse_what_finds_no_memory() {
 
 #[test]
 fn a_pickle_whose_graph_finds_no_memory_stops_where_it_is() {
+    let _turn = alone();
     // 16 MiB of None, which are more on the stack.
     let stream = Bytes::from(["(".as_bytes(), &vec![b'N'; 16 << 20], b"t."].concat());
     let outcome =
@@ -170,32 +179,31 @@ fn a_pickle_whose_graph_finds_no_memory_stops_where_it_is() {
 #[cfg(feature = "cli")]
 #[test]
 fn without_threads_one_thing_is_done_after_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let tool = |arguments: &[&str], stack: &str| {
-        let mut tool = std::process::Command::new(env!("CARGO_BIN_EXE_depickle"));
-        tool.args(arguments).env("RUST_MIN_STACK", stack).current_dir(folder.path());
-        tool.output().unwrap()
+    let _turn = alone();
+    let tool = |arguments: &[&str], stack: u64| {
+        let mut tool = common::cli::command(arguments);
+        tool.env("RUST_MIN_STACK", stack.to_string()).output().unwrap()
     };
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/scan");
-    let scan = ["scan", "--jobs", "4", "--jsonl", fixtures];
-    let (alone, together) = (tool(&scan, "70368744177664"), tool(&scan, "2097152"));
+    let (none, usual) = (1 << 46, 2 << 20);
+    let scan = ["scan", "--jobs", "4", "--jsonl", "scan"];
+    let (alone, together) = (tool(&scan, none), tool(&scan, usual));
     assert!(together.stdout.len() > 1000, "{together:?}");
     assert_eq!(alone, together);
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mlp_state_dict.pth");
-    for (stack, out) in
-        [("70368744177664", "alone.safetensors"), ("2097152", "together.safetensors")]
-    {
-        let converted = tool(&["convert", source, out], stack);
+    let folder = tempfile::tempdir().unwrap();
+    let convert = |name: &str, stack| {
+        let out = folder.path().join(name);
+        let converted = tool(&["convert", "mlp_state_dict.pth", out.to_str().unwrap()], stack);
         assert!(converted.status.success(), "{converted:?}");
-    }
-    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
-    assert!(read("alone.safetensors") == read("together.safetensors"));
+        std::fs::read(out).unwrap()
+    };
+    assert!(convert("alone.safetensors", none) == convert("together.safetensors", usual));
 }
 
 /// The tool, in a shell that grants it little: what it says, and how it ends.
 #[cfg(feature = "cli")]
 #[test]
 fn the_tool_says_that_memory_is_missing() {
+    let _turn = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("much.pth");
     std::fs::write(&path, file()).unwrap();
@@ -215,5 +223,5 @@ fn the_tool_says_that_memory_is_missing() {
     assert!(matches!(summed.status.code(), Some(1..=99)), "{:?}", summed.status);
     let converted = tool(&["convert", "much.pth", "much.safetensors"]);
     assert!(matches!(converted.status.code(), Some(1..=99)), "{converted:?}");
-    assert!(!Path::exists(&folder.path().join("much.safetensors")));
+    assert!(!folder.path().join("much.safetensors").exists());
 }

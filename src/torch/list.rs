@@ -355,16 +355,16 @@ impl<'graph> Walk<'graph, '_> {
 
 /// Whether there is anything in an object.
 fn holds(object: Object) -> bool {
-    object.as_recipe().is_some()
-        || matches!(
-            object.value(),
-            Value::Tuple(_)
-                | Value::List(_)
-                | Value::Set(_)
-                | Value::FrozenSet(_)
-                | Value::Dict(_)
-                | Value::Persistent(_)
-        )
+    matches!(
+        object.value(),
+        Value::Tuple(_)
+            | Value::List(_)
+            | Value::Set(_)
+            | Value::FrozenSet(_)
+            | Value::Dict(_)
+            | Value::Recipe(_)
+            | Value::Persistent(_)
+    )
 }
 
 fn join(prefix: &str, key: &str) -> String {

@@ -204,15 +204,8 @@ impl Storages {
         if claimed != has {
             return Err(Fault::StorageLength { claimed, has });
         }
-        let device = match self.all.last() {
-            Some(last) if *last.device == *claim.device => Arc::clone(&last.device),
-            _ => claim.device.into(),
-        };
-        let storage = |key: &str, nbytes, within| {
-            let (key, device) = (key.into(), Arc::clone(&device));
-            Storage { key, device, nbytes, part, within }
-        };
-        let mut id = known.unwrap_or_else(|| self.add(storage(&claim.key, has, None)));
+        let device = claim.device;
+        let mut id = known.unwrap_or_else(|| self.add(part, &claim.key, device, has, None));
         if let Some(piece) = &claim.piece {
             let of = |elements: u64| elements.checked_mul(width).ok_or(Fault::Overflow);
             let (start, len) = (of(piece.offset)?, of(piece.numel)?);
@@ -221,7 +214,8 @@ impl Storages {
                 return Err(Fault::OutOfStorage { needs, has: claim.numel });
             }
             let known = self.known(part, &piece.key);
-            id = known.unwrap_or_else(|| self.add(storage(&piece.key, len, Some((id, start)))));
+            let within = Some((id, start));
+            id = known.unwrap_or_else(|| self.add(part, &piece.key, device, len, within));
         }
         Ok(Typed { id, dtype: claim.dtype })
     }
@@ -232,17 +226,28 @@ impl Storages {
     }
 
     /// Adds one whose key is not known.
-    fn add(&mut self, storage: Storage) -> StorageId {
-        let part = storage.part as usize;
-        if self.by_key.len() <= part {
-            self.by_key.resize_with(part.saturating_add(1), hashbrown::HashMap::new);
+    fn add(
+        &mut self,
+        part: u32,
+        key: &str,
+        device: &str,
+        nbytes: u64,
+        within: Option<(StorageId, u64)>,
+    ) -> StorageId {
+        let key: Arc<str> = key.into();
+        // Neighbours are on one device, as a rule.
+        let last = self.all.last().map(|last| &last.device).filter(|last| ***last == *device);
+        let device = last.map_or_else(|| device.into(), Arc::clone);
+        let place = part as usize;
+        if self.by_key.len() <= place {
+            self.by_key.resize_with(place.saturating_add(1), hashbrown::HashMap::new);
         }
         // Fewer than persistent ids, which are fewer than 2³¹.
         let id = StorageId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        if let Some(keys) = self.by_key.get_mut(part) {
-            keys.insert(Arc::clone(&storage.key), id);
+        if let Some(keys) = self.by_key.get_mut(place) {
+            keys.insert(Arc::clone(&key), id);
         }
-        self.all.push(storage);
+        self.all.push(Storage { key, device, nbytes, part, within });
         id
     }
 

@@ -175,6 +175,18 @@ fn no_operation_holds_more_than_the_stated_memory() {
     assert!(worst[0].0 > 50.0, "the streams are not the worst: {:?}", worst[0]);
 }
 
+/// A name spelled out again makes nothing new, and costs less than what spells it.
+#[test]
+fn a_global_that_comes_again_is_held_once() {
+    let _turn = alone();
+    let stream = b"cm\nf\n0".repeat(100_000);
+    let len = stream.len();
+    let ((outcome, budget), held) = peak(|| read(stream, &Policy::inspect()));
+    assert!(outcome.graph.len() < 4);
+    assert!(held < len, "{held} bytes for {len}");
+    assert!(budget.memory_taken() < len as u64, "{} told", budget.memory_taken());
+}
+
 /// Writing what was read, as a pickle and as JSON, holds memory in proportion to the stream too.
 #[test]
 fn writing_holds_no_more_than_the_stated_memory() {

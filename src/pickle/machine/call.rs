@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::arrays::may_wrap;
-use super::memo::{Globals, Spelled, Standing};
+use super::memo::{Globals, Spelled, Spelling, Standing};
 use super::{Machine, Step, forbidden, refusal, wrong};
 use crate::base::Limit;
 use crate::pickle::error::Kind;
@@ -39,36 +39,38 @@ impl Machine<'_> {
                 _ => Err(wrong("two texts", graph.object(id).kind()).into()),
             }
         };
-        let id = self.global(span(module)?, span(name)?)?;
+        let spans = (span(module)?, span(name)?);
+        // Texts may be long and come again at three bytes each: they are read once.
+        let id = match self.globals.by_span.get(&spans) {
+            Some(&id) => id,
+            None => {
+                let id = self.global(spans.0, spans.1)?;
+                self.build.budget().memory(Globals::ENTRY)?;
+                self.globals.by_span.insert(spans, id);
+                id
+            }
+        };
         self.push(id)
     }
 
     /// The node of a global; the same for the same name, so that `is` holds.
     pub(super) fn global(&mut self, module: Span, name: Span) -> Step<NodeId> {
-        if let Some(&id) = self.globals.by_span.get(&(module, name)) {
-            return Ok(id);
-        }
         let limits = self.build.budget().limits();
         limits.admit(Limit::NameBytes, module.len)?;
         limits.admit(Limit::NameBytes, name.len)?;
         let graph = self.build.graph();
-        let spelled = (graph.bytes(module).into(), graph.bytes(name).into());
-        let id = match self.globals.by_name.get(&spelled) {
-            Some(&id) => id,
-            None => self.new_global(module, name, spelled)?,
-        };
-        self.build.budget().memory(Globals::ENTRY)?;
-        self.globals.by_span.insert((module, name), id);
-        Ok(id)
+        let spelling = Spelling(graph.bytes(module), graph.bytes(name));
+        match self.globals.by_name.get(&spelling) {
+            Some(&id) => Ok(id),
+            None => {
+                let spelled = (spelling.0.into(), spelling.1.into());
+                self.new_global(module, name, spelled)
+            }
+        }
     }
 
     #[cold]
-    pub(super) fn new_global(
-        &mut self,
-        module: Span,
-        name: Span,
-        spelled: Spelled,
-    ) -> Step<NodeId> {
+    fn new_global(&mut self, module: Span, name: Span, spelled: Spelled) -> Step<NodeId> {
         let global = Global { module: &spelled.0, name: &spelled.1 };
         let positions = self.policy.admits(global);
         if positions == Positions::NONE {

@@ -1,6 +1,6 @@
 //! What a running machine remembers beside its stack.
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 use crate::base::{Budget, Exceeded};
 use crate::pickle::graph::{NodeId, Span};
@@ -74,9 +74,20 @@ impl Memo {
 /// Module and name of a global.
 pub(super) type Spelled = (Box<[u8]>, Box<[u8]>);
 
+/// What a [`Spelled`] is looked up by, where it stands in the stream.
+#[derive(Hash)]
+pub(super) struct Spelling<'graph>(pub(super) &'graph [u8], pub(super) &'graph [u8]);
+
+impl Equivalent<Spelled> for Spelling<'_> {
+    fn equivalent(&self, spelled: &Spelled) -> bool {
+        *self.0 == *spelled.0 && *self.1 == *spelled.1
+    }
+}
+
 /// Globals seen so far and where the policy lets them stand.
 #[derive(Default)]
 pub(super) struct Globals {
+    /// Of texts from the stack.
     pub(super) by_span: HashMap<(Span, Span), NodeId>,
     pub(super) by_name: HashMap<Spelled, NodeId>,
     pub(super) by_code: HashMap<u32, NodeId>,

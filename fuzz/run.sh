@@ -5,7 +5,8 @@
 #
 # Without targets, all of them. JOBS says how many run at once (2). A finding lies in
 # fuzz/artifacts/TARGET/ and makes this fail, after the others have had their time. What was
-# learnt stays in fuzz/corpus/ (not committed; `fuzz/minimise.sh` makes seeds of it).
+# learnt stays in fuzz/corpus/ (not committed; `fuzz/minimise.sh` makes seeds of it). FUZZ_BUILD
+# holds more arguments of `cargo fuzz build`.
 set -uo pipefail
 cd "$(dirname "$0")"
 seconds=${1:?SECONDS [TARGET…]}
@@ -16,7 +17,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # All targets are built once, together.
-cargo fuzz build > "$logs/build" 2>&1 || { cat "$logs/build"; exit 1; }
+read -ra building <<< "${FUZZ_BUILD:-}"
+cargo fuzz build "${building[@]}" > "$logs/build" 2>&1 || { cat "$logs/build"; exit 1; }
 read -ra targets <<< "${*:-$(cargo fuzz list | tr '\n' ' ')}"
 triple=$(rustc -vV | sed -n 's/^host: //p')
 

@@ -24,6 +24,8 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 
 one() {
     local target=$1
+    # Of a few KiB nothing is made that is longer than a GiB: a finding, before the disk is full.
+    ulimit -f 1048576
     mkdir -p "corpus/$target" "artifacts/$target"
     local dictionary=dictionaries/pickle.dict
     case $target in

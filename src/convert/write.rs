@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::{error, fmt, thread};
 
 use super::error::{Error, Kind};
 use super::moving::Sink;
@@ -247,13 +247,26 @@ fn storages(checkpoint: &Checkpoint, item: &Item) -> Vec<StorageId> {
     item.tensor.storage().into_iter().chain(parts).collect()
 }
 
-/// Said by the one of two that was told to stop.
+/// Said by the one of two that was told to stop. An error of its own, and not
+/// [`io::ErrorKind::Interrupted`], at which a [`BufWriter`](io::BufWriter) writes the same again.
+#[derive(Debug)]
+struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped, because the other part of the work failed")
+    }
+}
+
+impl error::Error for Stopped {}
+
 fn stopped() -> io::Error {
-    io::ErrorKind::Interrupted.into()
+    io::Error::other(Stopped)
 }
 
 fn is_stopped(why: &Error) -> bool {
-    matches!(why.kind(), Kind::Io(why) if why.kind() == io::ErrorKind::Interrupted)
+    let Kind::Io(why) = why.kind() else { return false };
+    why.get_ref().is_some_and(<dyn error::Error + Send + Sync>::is::<Stopped>)
 }
 
 /// Refuses an output that is a file which is read, by whatever path.
@@ -413,5 +426,42 @@ impl Written<'_, '_> {
             done.extend(file.map(|file| (file, new)));
         }
         Ok(done.into_iter().map(|(file, _)| file).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::convert::Convert;
+
+    /// What is told to stop does so wherever it is: `.pth` files were written for ever, until the
+    /// disk was full, where a checksum was found wrong before their tensors were moved.
+    #[test]
+    fn whoever_is_told_to_stop_stops() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let checkpoint = Checkpoint::open(fixtures.join("resnet18_tiny.pth")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for format in [Format::Safetensors, Format::Pth, Format::Npz] {
+            let plan = Convert::to(format).plan(&checkpoint).unwrap();
+            for allowed in 0..3 {
+                let path = folder.path().join("out");
+                let mut outputs: Vec<_> = plan
+                    .contents(&path)
+                    .into_iter()
+                    .map(|file| (Output::create(&path, Existing::Refuse).unwrap(), file))
+                    .collect();
+                let asked = Cell::new(0);
+                let mut each = |_| {
+                    asked.set(asked.get() + 1);
+                    assert!(asked.get() < 1000, "{format:?} goes on");
+                    if asked.get() > allowed { Err(stopped()) } else { Ok(()) }
+                };
+                let moved = plan.move_files(&mut outputs, &mut each);
+                assert!(moved.is_err() && asked.get() > allowed, "{format:?}");
+            }
+        }
     }
 }

@@ -600,6 +600,13 @@ fn a_compressed_file_is_looked_into() {
     assert!(report.load.iter().any(|line| line.contains(unpacked)), "{:?}", report.load);
     assert_eq!(report.requires, plain.requires);
 
+    // How far it is, is told in bytes of the file.
+    let folder = Folder::new("packed");
+    let path = folder.file("whole.pth.gz", &gzipped(&whole));
+    let told = std::cell::Cell::new(0);
+    Options::default().examine_with(&path, &|bytes| told.set(told.get() + bytes)).unwrap();
+    assert_eq!(told.get(), fs::metadata(&path).unwrap().len());
+
     // What is wrong inside is said, in the words that it has unpacked.
     let cut = &whole[..whole.len() - 700];
     let report = of(&gzipped(cut));

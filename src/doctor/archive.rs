@@ -328,8 +328,7 @@ fn checksums(look: &Look<'_>, source: &dyn Source, zip: &Zip, report: &mut Repor
             unchecked = unchecked.saturating_add(1);
             continue;
         }
-        let checked = zip.check_crc(source, member, &look.options.limits);
-        (look.progress)(member.compressed_size());
+        let checked = zip.check_crc_with(source, member, &look.options.limits, look.progress);
         let Err(why) = checked else { continue };
         match why.kind() {
             // Said from the directory already.

@@ -21,7 +21,7 @@ pub(super) fn examine(
     let head = source.fetch(0, source.len().min(HEAD))?;
     let Some(packing) = Packing::of(&head) else { return Ok(()) };
     let mut budget = Budget::new(look.options.limits.clone());
-    let unpacked = inflate(packing, source, u64::MAX, &mut budget);
+    let unpacked = inflate(packing, source, u64::MAX, &mut budget, look.progress);
     let len = unpacked.bytes.len() as u64;
     if let Err(why) = unpacked.end {
         let message = format!("unpacking ends after {}: {why}", human(len));
@@ -33,7 +33,7 @@ pub(super) fn examine(
         return Ok(());
     }
     let bytes: Arc<dyn Source> = Arc::new(unpacked.bytes);
-    let inside = Look { path: None, packed: true, options: look.options, progress: look.progress };
+    let inside = Look { path: None, packed: true, options: look.options, progress: &|_| {} };
     let inside = inside.at(&bytes)?;
     report.what = format!("{}: unpacked, {}", report.what, inside.what);
     report.load = load(packing, &inside, &report.path);

@@ -505,7 +505,7 @@ impl Run<'_> {
     fn packed(&mut self, packing: Packing, source: &dyn Source, spot: &Spot, role: Role) -> bool {
         let name = packing.name();
         // What is inside decides whether all of it is needed.
-        let head = inflate::inflate(packing, source, LONG_HEAD, &mut Budget::default());
+        let head = inflate::inflate(packing, source, LONG_HEAD, &mut Budget::default(), &|_| {});
         if head.bytes.is_empty() {
             let sure = packing.is_sure() && role != Role::Storage;
             if sure {
@@ -520,7 +520,7 @@ impl Run<'_> {
             return true;
         }
         let before = self.budget.clone();
-        let all = inflate::inflate(packing, source, u64::MAX, &mut self.budget);
+        let all = inflate::inflate(packing, source, u64::MAX, &mut self.budget, &|_| {});
         self.report.judged = true;
         if let Err(why) = &all.end {
             self.unreadable(spot, 0, &format!("{name}: {why}"));

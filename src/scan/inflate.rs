@@ -88,15 +88,17 @@ pub(crate) struct Inflated {
     pub end: Result<(), String>,
 }
 
-/// Inflates all of `source`, or the first `most` bytes.
+/// Inflates all of `source`, or the first `most` bytes. `progress` is told how many bytes were read
+/// since it was told last.
 pub(crate) fn inflate(
     packing: Packing,
     source: &dyn Source,
     most: u64,
     budget: &mut Budget,
+    progress: &dyn Fn(u64),
 ) -> Inflated {
     let at = if packing == Packing::ZFile { zfile_data(source) } else { 0 };
-    let input = BufReader::with_capacity(CHUNK, Reading { source, at });
+    let input = BufReader::with_capacity(CHUNK, Reading { source, at, progress });
     let mut reader: Box<dyn Read + '_> = match packing {
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Packing::Lz4 => Box::new(Lz4 { frames: lz4_flex::frame::FrameDecoder::new(input) }),
@@ -204,6 +206,7 @@ impl Read for Frames<'_> {
 struct Reading<'source> {
     source: &'source dyn Source,
     at: u64,
+    progress: &'source dyn Fn(u64),
 }
 
 impl Read for Reading<'_> {
@@ -215,6 +218,7 @@ impl Read for Reading<'_> {
             self.source.read_at(self.at, into)?;
         }
         self.at = self.at.saturating_add(n as u64);
+        (self.progress)(n as u64);
         Ok(n)
     }
 }

@@ -133,9 +133,7 @@ impl Checkpoint {
         for member in archive.zip.members() {
             // Overlaps are among the findings.
             let Some(rest) = left.checked_sub(member.compressed_size()) else { continue };
-            let checked = archive.zip.check_crc(&*part.source, member, self.limits());
-            progress(member.compressed_size());
-            match checked {
+            match archive.zip.check_crc_with(&*part.source, member, self.limits(), progress) {
                 Ok(()) => {
                     found.members = found.members.saturating_add(1);
                     found.nbytes = found.nbytes.saturating_add(member.size());

@@ -171,7 +171,7 @@ impl Zip {
         let data = self.locate(source, member)?;
         let most = usize::try_from(most.min(member.size())).unwrap_or(usize::MAX);
         let mut head = Vec::new();
-        let outcome = stream(source, member, data, &mut |bytes| {
+        let outcome = stream(source, member, data, &|_| {}, &mut |bytes| {
             let room = most.saturating_sub(head.len()).min(bytes.len());
             head.extend_from_slice(bytes.get(..room).unwrap_or_default());
             // The error ends the reading.
@@ -193,24 +193,54 @@ impl Zip {
         member: Member<'_>,
         limits: &Limits,
     ) -> Result<(), Error> {
-        let data = self.locate(source, member)?;
+        self.check_crc_with(source, member, limits, &|_| {})
+    }
+
+    /// As [`check_crc`](Self::check_crc). `progress` is told how many of the member's
+    /// [`compressed_size`](Member::compressed_size) bytes were done since it was told last: all of
+    /// them in the end, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`check_crc`](Self::check_crc).
+    pub fn check_crc_with(
+        &self,
+        source: &dyn Source,
+        member: Member<'_>,
+        limits: &Limits,
+        progress: &dyn Fn(u64),
+    ) -> Result<(), Error> {
+        let left = Cell::new(member.compressed_size());
+        let tell = |bytes: u64| {
+            left.set(left.get().saturating_sub(bytes));
+            progress(bytes);
+        };
         let inflated = if member.method() == Method::Stored { 0 } else { member.size() };
-        (limits.admit(Limit::Inflated, inflated).map_err(Kind::Over))
-            .and_then(|()| match member.method() {
-                Method::Stored => stored_checksum(source, member, data),
-                _ => stream(source, member, data, &mut |_| Ok(())),
-            })
-            .map_err(|kind| Error::of(kind, data.at, member.name_bytes()))
+        let checked = self.locate(source, member).and_then(|data| {
+            (limits.admit(Limit::Inflated, inflated).map_err(Kind::Over))
+                .and_then(|()| match member.method() {
+                    Method::Stored => stored_checksum(source, member, data, &tell),
+                    _ => stream(source, member, data, &tell, &mut |_| Ok(())),
+                })
+                .map_err(|kind| Error::of(kind, data.at, member.name_bytes()))
+        });
+        progress(left.get());
+        checked
     }
 }
 
 /// Compares the checksum of data that lie as they are.
-fn stored_checksum(source: &dyn Source, member: Member<'_>, data: Extent) -> Result<(), Kind> {
+fn stored_checksum(
+    source: &dyn Source,
+    member: Member<'_>,
+    data: Extent,
+    progress: &dyn Fn(u64),
+) -> Result<(), Kind> {
     let mut hasher = crc32fast::Hasher::new();
     let (mut at, mut left) = (data.at.0, data.len);
     while left > 0 {
         let len = left.min(CHUNK as u64);
         hasher.update(&source.fetch(at, len).map_err(unread)?);
+        progress(len);
         (at, left) = (at.saturating_add(len), left.saturating_sub(len));
     }
     if hasher.finalize() == member.crc32() { Ok(()) } else { Err(Kind::Crc(member.crc32())) }
@@ -258,7 +288,7 @@ fn inflate(
     let size = member.size();
     budget.limits().admit(Limit::Inflated, size).map_err(Kind::Over)?;
     let mut out = Vec::new();
-    stream(source, member, data, &mut |bytes| {
+    stream(source, member, data, &|_| {}, &mut |bytes| {
         make_room(&mut out, bytes.len(), size, budget).map_err(Kind::Over)?;
         out.extend_from_slice(bytes);
         Ok(())
@@ -285,6 +315,7 @@ fn make_room(
 }
 
 /// Hands a member's bytes to `sink` in pieces: as many as announced, and with its checksum.
+/// `progress` is told how many were read of the archive's.
 ///
 /// The `zip` crate inflates and compares. It does not accept all directories that torch
 /// writes, so it sees none, but a local header of ours before the data.
@@ -292,6 +323,7 @@ fn stream(
     source: &dyn Source,
     member: Member<'_>,
     data: Extent,
+    progress: &dyn Fn(u64),
     sink: &mut dyn FnMut(&[u8]) -> Result<(), Kind>,
 ) -> Result<(), Kind> {
     let [low, high] = member.entry.method.to_le_bytes();
@@ -299,7 +331,7 @@ fn stream(
     let header = [b'P', b'K', 3, 4, 20, 0, 8, 0, low, high];
     let header = header.as_slice().chain([0; 20].as_slice());
     let done = Cell::new(false);
-    let data_reader = Positioned { source, at: data.at.0, left: data.len, done: &done };
+    let data_reader = Positioned { source, at: data.at.0, left: data.len, done: &done, progress };
     let mut input = header.chain(BufReader::with_capacity(chunk(data.len), data_reader));
     // What is too long is told from what is damaged below, not by the crate.
     let options = ZipReadOptions::new()
@@ -367,6 +399,7 @@ struct Positioned<'a> {
     left: u64,
     /// Nothing more is wanted: the crate reads to the end when dropped.
     done: &'a Cell<bool>,
+    progress: &'a dyn Fn(u64),
 }
 
 impl Read for Positioned<'_> {
@@ -379,6 +412,7 @@ impl Read for Positioned<'_> {
         self.source.read_at(self.at, into).map_err(|why| io::Error::other(Unread(why)))?;
         self.at = self.at.saturating_add(n as u64);
         self.left = self.left.saturating_sub(n as u64);
+        (self.progress)(n as u64);
         Ok(n)
     }
 }

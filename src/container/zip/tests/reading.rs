@@ -245,6 +245,36 @@ fn checksums_are_checked_when_asked() {
     check(b"c").unwrap();
 }
 
+/// In pieces, and all of it, also where it ends early.
+#[test]
+fn checking_tells_how_far_it_is() {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    let noise: Vec<u8> = (0..1_000_000).map(|_| next()).collect();
+    let wrong_crc = Part { crc: 5, ..stored("wrong", &noise) };
+    let unknown = Part { method: 99, ..stored("unknown", &noise) };
+    let bytes = archive(&[stored("stored", &noise), wrong_crc, unknown]);
+    let deflated = packed("deflated", &noise);
+    for (bytes, pieces) in [(bytes, 16), (deflated, 10)] {
+        let (zip, source) = (open(&bytes).unwrap(), source(&bytes));
+        for member in zip.members() {
+            let told = std::cell::RefCell::new(vec![]);
+            let tell = |bytes| told.borrow_mut().push(bytes);
+            let checked = zip.check_crc_with(&source, member, &Limits::default(), &tell);
+            let (name, told) = (member.name(), told.into_inner());
+            assert_eq!(told.iter().sum::<u64>(), member.compressed_size(), "{name}");
+            assert_eq!(checked.is_ok(), matches!(&*name, "stored" | "deflated"), "{name}");
+            if name != "unknown" {
+                assert!(told.len() >= pieces, "{name}: {told:?}");
+                assert!(told.iter().all(|&piece| piece <= 64 << 10), "{name}: {told:?}");
+            }
+        }
+    }
+}
+
 fn packed(name: &str, data: &[u8]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(vec![]));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);

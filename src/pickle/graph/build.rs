@@ -22,14 +22,36 @@ pub(crate) struct Builder<'budget> {
     pub(super) room: usize,
 }
 
+/// Makes room for so many more items in a vector that is full: at once for as many bytes as `room`
+/// expects, once it has grown to some size.
+fn grow<T>(
+    vec: &mut Vec<T>,
+    items: usize,
+    room: usize,
+    budget: &mut Budget,
+) -> Result<(), Exceeded> {
+    /// What has not grown so far may never (bytes).
+    const GROWN: usize = 256 << 10;
+    let size = size_of::<T>().max(1);
+    if vec.capacity().saturating_mul(size) >= GROWN {
+        let more = room.checked_div(size).unwrap_or(0).saturating_sub(vec.len());
+        // Where the budget does not cover all of it, a step may yet do.
+        if more > items && budget.grow(vec, more).is_ok() {
+            return Ok(());
+        }
+    }
+    budget.grow(vec, items)
+}
+
 impl<'budget> Builder<'budget> {
     pub(crate) fn new(stream: Bytes, base: FileOffset, budget: &'budget mut Budget) -> Self {
         Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0, room: 0 }
     }
 
     /// Says how long the stream is. A long one will fill twice as many bytes of nodes and of
-    /// items, as a rule: once either has grown to some size, it grows to that at once. Room that
-    /// is not used takes no memory.
+    /// items, as a rule, and may fill as many of lists and dicts, half as many of the memo: once
+    /// one of these has grown to some size, it grows to that at once. Room that is not used takes
+    /// no memory.
     pub(crate) fn expect(&mut self, stream: usize) {
         /// From here on, growing step by step costs time that shows (bytes).
         const LONG: usize = 2 << 20;
@@ -38,30 +60,25 @@ impl<'budget> Builder<'budget> {
         self.room = if stream < LONG { 0 } else { stream.saturating_mul(2).min(MOST) };
     }
 
-    /// How many more items to make room for, in a vector that is full.
-    fn more<T>(&self, vec: &Vec<T>) -> usize {
-        /// What has not grown so far may never (bytes).
-        const GROWN: usize = 256 << 10;
-        let size = size_of::<T>().max(1);
-        if vec.capacity().saturating_mul(size) < GROWN {
-            return 1;
-        }
-        self.room.checked_div(size).unwrap_or(0).saturating_sub(vec.len()).max(1)
-    }
-
     #[cold]
     fn grow_nodes(&mut self) -> Result<(), Exceeded> {
-        let more = self.more(&self.graph.nodes);
-        let grown = self.budget.grow(&mut self.graph.nodes, more);
-        // Where the budget does not cover all of it, a step may yet do.
-        grown.or_else(|_| self.budget.grow(&mut self.graph.nodes, 1))
+        grow(&mut self.graph.nodes, 1, self.room, self.budget)
     }
 
     #[cold]
     fn grow_pool(&mut self, items: usize) -> Result<(), Exceeded> {
-        let more = self.more(&self.graph.pool).max(items);
-        let grown = self.budget.grow(&mut self.graph.pool, more);
-        grown.or_else(|_| self.budget.grow(&mut self.graph.pool, items))
+        grow(&mut self.graph.pool, items, self.room, self.budget)
+    }
+
+    #[cold]
+    fn grow_growing(&mut self) -> Result<(), Exceeded> {
+        grow(&mut self.graph.growing, 1, self.room / 2, self.budget)
+    }
+
+    /// Makes room for another entry of the memo.
+    #[cold]
+    pub(crate) fn grow_memo(&mut self, memo: &mut Vec<NodeId>) -> Result<(), Exceeded> {
+        grow(memo, 1, self.room / 4, self.budget)
     }
 
     pub(crate) fn finish(self) -> Graph {
@@ -191,7 +208,10 @@ impl<'budget> Builder<'budget> {
         let index = index(self.graph.growing.len())?;
         let held = if items.is_empty() { Run::EMPTY } else { self.run(items)? };
         let growing = Growing::new(Held::Pool(held), self.at);
-        self.budget.push(&mut self.graph.growing, growing)?;
+        if self.graph.growing.len() == self.graph.growing.capacity() {
+            self.grow_growing()?;
+        }
+        self.graph.growing.push(growing);
         Ok(index)
     }
 

@@ -3,7 +3,7 @@
 use hashbrown::{Equivalent, HashMap};
 
 use crate::base::{Budget, Exceeded};
-use crate::pickle::graph::{NodeId, Span};
+use crate::pickle::graph::{Builder, NodeId, Span};
 use crate::pickle::policy::Positions;
 
 /// What was stored for later: a vector, and a map for indices that leave gaps, so that
@@ -44,16 +44,20 @@ impl Memo {
         &mut self,
         index: u64,
         id: NodeId,
-        budget: &mut Budget,
+        build: &mut Builder,
     ) -> Result<(), Exceeded> {
         let len = self.dense.len() as u64;
         if index == len && self.sparse.is_empty() {
             self.stored = self.stored.saturating_add(1);
-            return budget.push(&mut self.dense, id);
+            if self.dense.len() == self.dense.capacity() {
+                build.grow_memo(&mut self.dense)?;
+            }
+            self.dense.push(id);
+            return Ok(());
         }
         match usize::try_from(index).ok().and_then(|index| self.dense.get_mut(index)) {
             Some(slot) => *slot = id,
-            None => self.put_sparse(index, id, budget)?,
+            None => self.put_sparse(index, id, build.budget())?,
         }
         Ok(())
     }

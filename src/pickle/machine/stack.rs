@@ -154,7 +154,7 @@ impl Machine<'_> {
     #[inline(always)]
     pub(super) fn put(&mut self, index: u64) -> Step {
         let top = self.top()?;
-        Ok(self.memo.put(index, top, self.build.budget())?)
+        Ok(self.memo.put(index, top, &mut self.build)?)
     }
 
     // Places in the stream.

@@ -24,6 +24,7 @@ pub(crate) struct Builder<'budget> {
 
 /// Makes room for so many more items in a vector that is full: at once for as many bytes as `room`
 /// expects, once it has grown to some size.
+#[cold]
 fn grow<T>(
     vec: &mut Vec<T>,
     items: usize,
@@ -43,6 +44,16 @@ fn grow<T>(
     budget.grow(vec, items)
 }
 
+/// Appends an item; makes room as [`grow`] does.
+#[inline(always)]
+fn push<T>(vec: &mut Vec<T>, item: T, room: usize, budget: &mut Budget) -> Result<(), Exceeded> {
+    if vec.len() == vec.capacity() {
+        grow(vec, 1, room, budget)?;
+    }
+    vec.push(item);
+    Ok(())
+}
+
 impl<'budget> Builder<'budget> {
     pub(crate) fn new(stream: Bytes, base: FileOffset, budget: &'budget mut Budget) -> Self {
         Self { graph: Graph { stream, base, ..Graph::default() }, budget, at: 0, room: 0 }
@@ -60,25 +71,10 @@ impl<'budget> Builder<'budget> {
         self.room = if stream < LONG { 0 } else { stream.saturating_mul(2).min(MOST) };
     }
 
-    #[cold]
-    fn grow_nodes(&mut self) -> Result<(), Exceeded> {
-        grow(&mut self.graph.nodes, 1, self.room, self.budget)
-    }
-
-    #[cold]
-    fn grow_pool(&mut self, items: usize) -> Result<(), Exceeded> {
-        grow(&mut self.graph.pool, items, self.room, self.budget)
-    }
-
-    #[cold]
-    fn grow_growing(&mut self) -> Result<(), Exceeded> {
-        grow(&mut self.graph.growing, 1, self.room / 2, self.budget)
-    }
-
-    /// Makes room for another entry of the memo.
-    #[cold]
-    pub(crate) fn grow_memo(&mut self, memo: &mut Vec<NodeId>) -> Result<(), Exceeded> {
-        grow(memo, 1, self.room / 4, self.budget)
+    /// Adds an entry to the memo.
+    #[inline(always)]
+    pub(crate) fn memoize(&mut self, memo: &mut Vec<NodeId>, id: NodeId) -> Result<(), Exceeded> {
+        push(memo, id, self.room / 4, self.budget)
     }
 
     pub(crate) fn finish(self) -> Graph {
@@ -126,10 +122,8 @@ impl<'budget> Builder<'budget> {
     #[inline(always)]
     pub(crate) fn add(&mut self, node: Node) -> Result<NodeId, Exceeded> {
         let id = NodeId::arena(self.graph.nodes.len()).ok_or_else(full)?;
-        if self.graph.nodes.len() == self.graph.nodes.capacity() {
-            self.grow_nodes()?;
-        }
-        self.graph.nodes.push(Packed::new(node, self.at));
+        let node = Packed::new(node, self.at);
+        push(&mut self.graph.nodes, node, self.room, self.budget)?;
         Ok(id)
     }
 
@@ -208,10 +202,7 @@ impl<'budget> Builder<'budget> {
         let index = index(self.graph.growing.len())?;
         let held = if items.is_empty() { Run::EMPTY } else { self.run(items)? };
         let growing = Growing::new(Held::Pool(held), self.at);
-        if self.graph.growing.len() == self.graph.growing.capacity() {
-            self.grow_growing()?;
-        }
-        self.graph.growing.push(growing);
+        push(&mut self.graph.growing, growing, self.room / 2, self.budget)?;
         Ok(index)
     }
 
@@ -221,7 +212,7 @@ impl<'budget> Builder<'budget> {
         // Neither the start nor the length, then, is more than an index can say.
         let end = index(start.saturating_add(items.len()))?;
         if self.graph.pool.capacity().saturating_sub(start) < items.len() {
-            self.grow_pool(items.len())?;
+            grow(&mut self.graph.pool, items.len(), self.room, self.budget)?;
         }
         self.graph.pool.extend_from_slice(items);
         let start = index(start)?;

@@ -49,11 +49,7 @@ impl Memo {
         let len = self.dense.len() as u64;
         if index == len && self.sparse.is_empty() {
             self.stored = self.stored.saturating_add(1);
-            if self.dense.len() == self.dense.capacity() {
-                build.grow_memo(&mut self.dense)?;
-            }
-            self.dense.push(id);
-            return Ok(());
+            return build.memoize(&mut self.dense, id);
         }
         match usize::try_from(index).ok().and_then(|index| self.dense.get_mut(index)) {
             Some(slot) => *slot = id,

@@ -22,9 +22,10 @@ struct Counted<'run, 'out> {
 
 impl Write for Counted<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.sink.write(bytes)?;
-        (self.each)(written as u64)?;
-        Ok(written)
+        // Asked first: of what says that it failed, nothing was written.
+        (self.each)(bytes.len() as u64)?;
+        self.sink.write_all(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

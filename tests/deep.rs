@@ -10,6 +10,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "common/deep.rs"]
+mod common;
+
+use common::{DEEP, on_a_small_stack};
 use depickle::pickle::{
     Annotated, Encoder, Graph, GraphBuilder, Keys, Object, Policy, assemble, difference,
     disassemble, run,
@@ -17,14 +21,7 @@ use depickle::pickle::{
 use depickle::python::{json, show};
 use depickle::{Budget, FileOffset, Limits};
 
-/// A million, or a tenth of it where the compiler was not asked for speed: a frame of three bytes
-/// a level would overflow the stack all the same.
-const DEEP: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 const MILLION: usize = 1_000_000;
-
-fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
-}
 
 fn graph(stream: Vec<u8>) -> Graph {
     let outcome = run(stream.into(), FileOffset(0), &Policy::inspect(), &mut Budget::default());

@@ -9,18 +9,13 @@
 )]
 #![cfg(feature = "torch")]
 
+#[path = "common/deep.rs"]
+mod common;
+
+use common::{DEEP, on_a_small_stack};
 use depickle::pickle::{Graph, Object, Policy, run};
 use depickle::torch::{Checkpoint, Kind, Options, Scope};
 use depickle::{Budget, FileOffset, Limits};
-
-/// Runs `work` on a stack of 256 KiB.
-fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
-}
-
-/// A million, or a tenth of it where the compiler was not asked for speed: a frame of three bytes
-/// a level would overflow the stack all the same.
-const DEEP: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
 /// Tuples, lists, dicts or calls, each in the next.
 fn deep() -> Vec<(&'static str, Vec<u8>)> {

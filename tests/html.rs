@@ -343,7 +343,7 @@ fn what_many_modules_share_is_not_shown_without_end() {
     let path = folder("html_shared").join("shared.pkl");
     std::fs::write(&path, stream).unwrap();
     let file = path.to_str().unwrap();
-    for flags in [&["--attrs"][..], &["--html", "-"], &["--json"]] {
+    for flags in [&["--attrs"][..], &["--params"], &["--html", "-"], &["--json"]] {
         let output = depickle(&[&["tree", file], flags].concat());
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");

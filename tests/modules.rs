@@ -9,6 +9,9 @@
 )]
 #![cfg(feature = "torch")]
 
+#[path = "common/deep.rs"]
+mod deep;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -282,8 +285,7 @@ mod hostile {
     use depickle::Limits;
     use depickle::torch::module::Note;
 
-    /// A million, or a tenth of it where the compiler was not asked for speed.
-    const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    const MANY: usize = super::deep::DEEP;
 
     /// Keeps the names that every module needs in the memo.
     fn start() -> Vec<u8> {

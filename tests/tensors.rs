@@ -13,6 +13,8 @@
 #![cfg(feature = "torch")]
 
 mod common;
+#[path = "common/deep.rs"]
+mod deep;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -569,22 +571,20 @@ fn parts_that_do_not_fit_make_a_tensor_unreadable() {
 
 #[test]
 fn calls_wrapped_without_end_are_unreadable() {
-    /// A million, or a tenth of it where the compiler was not asked for speed.
-    const DEEP: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
     let core = tensor("Byte", "v", 1, 0, &[1], &[1]);
     let storages: &[(&str, &[u8])] = &[("v", &[7])];
     let work = move || {
         let parameter = "ctorch._utils\n_rebuild_parameter\np0\n0".to_owned()
-            + &"g0\n(".repeat(DEEP)
+            + &"g0\n(".repeat(deep::DEEP)
             + &core
-            + &"I01\nNtR".repeat(DEEP);
+            + &"I01\nNtR".repeat(deep::DEEP);
         assert!(unreadable(&parameter, storages).contains("wrapped so often"));
         // Each wrapper an attribute of the next.
         let open = "ctorch._tensor\n_rebuild_from_type_v2\np0\n0ctorch._utils\n\
                     _rebuild_wrapper_subclass\np1\n0c__main__\nW\np2\n0ctorch\nfloat32\np3\n0"
             .to_owned();
         let body = "g0\n(g1\ng2\n(g2\ng3\n(t(tI0\nctorch\nstrided\nVcpu\nI00\nt(dVx\n";
-        let wrappers = open + &body.repeat(DEEP) + &core + &"stR".repeat(DEEP);
+        let wrappers = open + &body.repeat(deep::DEEP) + &core + &"stR".repeat(deep::DEEP);
         let checkpoint = with_good(&wrappers, storages);
         let it = checkpoint.tensor("it").unwrap();
         assert_eq!(it.layout(), Layout::Wrapper);
@@ -601,7 +601,7 @@ fn calls_wrapped_without_end_are_unreadable() {
         let selves = "ctorch._tensor\n_rebuild_from_type_v2\np0\n(g0\nNg0\nNtR";
         assert!(!unreadable(selves, storages).is_empty());
     };
-    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
+    deep::on_a_small_stack(work);
 }
 
 #[test]

@@ -13,6 +13,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "common/deep.rs"]
+mod deep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -667,7 +670,7 @@ fn depth_and_cycles_cost_no_stack() {
             everything(&nested(open, close));
         }
     };
-    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
+    deep::on_a_small_stack(work);
 }
 
 /// Every object's view, and the root as text and JSON, in whatever part the limits grant.

@@ -7,11 +7,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::deep::DEEP;
 use super::{few_visits, on_a_small_stack, stream};
-
-/// A million, or a tenth of it where the compiler was not asked for speed: a frame of eleven
-/// bytes a level would overflow the stack all the same, and a call takes sixteen.
-const DEEP: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
 fn nested(open: &str, close: &str) -> Vec<u8> {
     let part = |text: &str| {

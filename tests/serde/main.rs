@@ -15,6 +15,8 @@
     reason = "types of tests stand where they are used"
 )]
 
+#[path = "../common/deep.rs"]
+mod deep;
 mod errors;
 mod hostile;
 mod peers;
@@ -72,5 +74,5 @@ fn everywhere<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
 /// Runs `work` on a stack of 1 MiB. Serde's own recursion, 128 levels by default, takes more than
 /// half of that where nothing was optimised.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
+    deep::on_a_stack_of(1 << 20, work);
 }

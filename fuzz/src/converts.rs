@@ -6,15 +6,13 @@ use depickle::convert::{Convert, Format};
 use depickle::torch::{Checkpoint, Layout};
 
 use crate::checkpoints::options;
+use crate::memory;
 
 /// What is written reads back as the same tensors, and opens.
 pub fn convert(bytes: &[u8]) {
     let Ok(checkpoint) = options().read(Bytes::copy_from_slice(bytes)) else { return };
-    // In memory, where there is such a place.
-    let memory = std::path::Path::new("/dev/shm");
-    let folder = if memory.exists() { memory.to_owned() } else { std::env::temp_dir() };
     for format in [Format::Safetensors, Format::Pth, Format::Npz] {
-        let path = folder.join(format!("depickle-fuzz-{}.{}", std::process::id(), format.name()));
+        let path = memory().join(format!("depickle-fuzz-{}.{}", std::process::id(), format.name()));
         written(&checkpoint, format, &path);
         let _ = std::fs::remove_file(&path);
     }

@@ -7,6 +7,7 @@ mod archives;
 mod checkpoints;
 mod converts;
 mod cpython;
+mod faults;
 pub mod generate;
 mod json;
 mod made;
@@ -16,6 +17,8 @@ mod pickles;
 mod scans;
 mod views;
 
+use std::path::{Path, PathBuf};
+
 use bytes::Bytes;
 use depickle::pickle::{Outcome, Policy, Reading, run};
 use depickle::{Budget, FileOffset, Limits, Source};
@@ -24,6 +27,7 @@ pub use archives::{legacy, tar, zip};
 pub use checkpoints::checkpoint;
 pub use converts::convert;
 pub use cpython::cpython;
+pub use faults::faults;
 pub use json::{json, one_value, some_values};
 pub use made::{made_file, made_pickle};
 pub use modules::modules;
@@ -63,6 +67,7 @@ pub const TARGETS: &[(&str, Input, Property)] = &[
     ("modules", Input::File, modules),
     ("scan", Input::File, scan),
     ("convert", Input::File, convert),
+    ("faults", Input::File, faults),
     ("made_pickle", Input::Choices, made_pickle),
     ("made_file", Input::Choices, made_file),
 ];
@@ -100,6 +105,12 @@ impl Source for Unlent {
     fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
         self.0.read_at(at, into)
     }
+}
+
+/// A folder in memory, where there is such a place.
+fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.exists() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// A number that depends on all bytes, for choices that a property makes.

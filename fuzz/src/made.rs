@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::checkpoints::every_tensor;
 use crate::generate::{file, program};
 use crate::{
-    assembly, convert, cpython, decode, encode, json, machine, modules, numpy, scan, tar, views,
+    assembly, convert, cpython, decode, encode, faults, json, machine, modules, numpy, scan, tar, views,
     zip,
 };
 
@@ -26,5 +26,6 @@ pub fn made_file(choices: &[u8]) {
     modules(&file);
     scan(&file);
     convert(&file);
+    faults(&file);
     every_tensor(&Bytes::from(file));
 }

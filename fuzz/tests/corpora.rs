@@ -77,7 +77,7 @@ fn machine() {
 
 #[test]
 fn files_of_all_kinds() {
-    hold(&["zip", "tar", "legacy", "checkpoint", "modules", "scan", "convert"]);
+    hold(&["zip", "tar", "legacy", "checkpoint", "modules", "scan", "convert", "faults"]);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn converted(
         .collect();
     let content = match written {
         Ok(_) => {
-            assert_eq!(left, [path.clone()]);
+            assert_eq!(left, std::slice::from_ref(&path));
             let content = fs::read(&path).expect("it was written");
             fs::remove_file(&path).expect("it is ours");
             Ok(content)

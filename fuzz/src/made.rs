@@ -5,8 +5,8 @@ use bytes::Bytes;
 use crate::checkpoints::every_tensor;
 use crate::generate::{file, program};
 use crate::{
-    assembly, convert, cpython, decode, encode, faults, json, machine, modules, numpy, scan, tar, views,
-    zip,
+    assembly, convert, cpython, decode, encode, faults, json, machine, modules, numpy, scan, tar,
+    views, zip,
 };
 
 /// A pickle that mostly keeps the rules has every property of pickles.

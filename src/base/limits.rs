@@ -266,10 +266,20 @@ impl Budget {
     /// As [`push`](Self::push).
     #[inline]
     pub fn extend<T: Copy>(&mut self, vec: &mut Vec<T>, items: &[T]) -> Result<(), Exceeded> {
-        if vec.capacity().saturating_sub(vec.len()) < items.len() {
-            self.grow(vec, items.len())?;
-        }
+        self.reserve(vec, items.len())?;
         vec.extend_from_slice(items);
+        Ok(())
+    }
+
+    /// Makes room for `more` items, if there is not enough.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(crate) fn reserve<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Exceeded> {
+        if vec.capacity().saturating_sub(vec.len()) < more {
+            self.grow(vec, more)?;
+        }
         Ok(())
     }
 

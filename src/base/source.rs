@@ -70,6 +70,8 @@ fn room(len: u64) -> io::Result<Vec<u8>> {
     let mut room = Vec::new();
     let reserved = usize::try_from(len).ok().and_then(|len| room.try_reserve_exact(len).ok());
     reserved.ok_or(Exceeded::refused(len))?;
+    #[cfg(all(feature = "mmap", target_os = "linux"))]
+    super::map::prefer_large_pages(&mut room);
     Ok(room)
 }
 

@@ -317,6 +317,7 @@ impl<'graph> Walk<'graph, '_> {
         self.todo.push(Step::Leave(object.id()));
         let first = self.todo.len();
         let pairs = mapping::pairs(object, self.budget)?.unwrap_or_default();
+        self.expect(pairs.iter().filter(|(_, child)| holds(*child)).count())?;
         let recipe = object.as_recipe();
         // Pairs that a call is given are what it is given.
         let given = !pairs.is_empty() && recipe.is_some_and(|it| it.set_items().next().is_none());
@@ -334,6 +335,13 @@ impl<'graph> Walk<'graph, '_> {
         }
         self.todo.get_mut(first..).unwrap_or_default().reverse();
         Ok(())
+    }
+
+    /// Makes room for so many children, each a tensor as a rule: growing would touch pages twice.
+    fn expect(&mut self, children: usize) -> Result<(), Error> {
+        self.budget.reserve(&mut self.paths, children)?;
+        self.budget.reserve(&mut self.todo, children)?;
+        Ok(self.budget.reserve(&mut self.entries, children)?)
     }
 
     /// Remembers to look at `child`, if it may hold tensors.

@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::DType;
 use super::arrays::{Array, Arrays};
@@ -79,8 +82,9 @@ pub(crate) struct Typed {
 #[derive(Clone, Debug, Default)]
 pub struct Storages {
     all: Vec<Storage>,
-    /// By part, then by key.
-    by_key: Vec<hashbrown::HashMap<Arc<str>, StorageId>>,
+    /// By part and key, which they hold themselves.
+    by_key: HashTable<StorageId>,
+    hasher: DefaultHashBuilder,
     /// What tensors without storages are made of.
     arrays: Arrays,
     /// What objects stand for that are made in a way of their container.
@@ -110,7 +114,11 @@ impl Storages {
     ) -> Self {
         let by_object = vec![u32::MAX; graph.len()];
         let arrays = Arrays::find(graph, limits);
-        let mut found = Self { arrays, stand_ins, by_object, ..Self::default() };
+        // As a rule each is a storage of its own; growing would touch each page twice.
+        let count = graph.objects().filter(|object| object.as_persistent().is_some()).count();
+        let all = Vec::with_capacity(count);
+        let mentions = Vec::with_capacity(count);
+        let mut found = Self { all, arrays, stand_ins, mentions, by_object, ..Self::default() };
         for object in graph.objects() {
             if let Some(claim) = object.as_persistent().and_then(Claim::of) {
                 let part = part(object.index().unwrap_or_default());
@@ -222,7 +230,11 @@ impl Storages {
 
     /// The storage of that key, if it was mentioned before.
     fn known(&self, part: u32, key: &str) -> Option<StorageId> {
-        self.by_key.get(part as usize)?.get(key).copied()
+        let same = |id: &StorageId| {
+            let storage = self.get(*id);
+            storage.part == part && *storage.key == *key
+        };
+        self.by_key.find(self.hasher.hash_one((part, key)), same).copied()
     }
 
     /// Adds one whose key is not known.
@@ -238,16 +250,15 @@ impl Storages {
         // Neighbours are on one device, as a rule.
         let last = self.all.last().map(|last| &last.device).filter(|last| ***last == *device);
         let device = last.map_or_else(|| device.into(), Arc::clone);
-        let place = part as usize;
-        if self.by_key.len() <= place {
-            self.by_key.resize_with(place.saturating_add(1), hashbrown::HashMap::new);
-        }
         // Fewer than persistent ids, which are fewer than 2³¹.
         let id = StorageId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        if let Some(keys) = self.by_key.get_mut(place) {
-            keys.insert(Arc::clone(&key), id);
-        }
         self.all.push(Storage { key, device, nbytes, part, within });
+        let Self { all, by_key, hasher, .. } = self;
+        let hash = |id: &StorageId| {
+            let named = all.get(id.index()).map(|storage| (storage.part, &*storage.key));
+            hasher.hash_one(named.unwrap_or_default())
+        };
+        by_key.insert_unique(hash(&id), id, hash);
         id
     }
 

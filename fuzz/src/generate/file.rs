@@ -56,7 +56,7 @@ fn members(
     }
     if choose.ratio(3, 4)? {
         members
-            .push(member("byteorder", *choose.choose(&[&b"little"[..], b"little", b"big", b"x"])?));
+            .push(member("byteorder", choose.choose(&[&b"little"[..], b"little", b"big", b"x"])?));
     }
     for storage in storages {
         let odd = choose.ratio(1, 24)?;

@@ -261,7 +261,7 @@ impl Maker<'_, '_> {
         let (no, yes) = (self.build.bool(false), self.build.bool(true));
         let code = self.build.text(code)?;
         let dtype = self.call("numpy", "dtype", &[code, no, yes])?;
-        let order = self.build.text(*self.choose.choose(&["<", ">", "|"])?)?;
+        let order = self.build.text(self.choose.choose(&["<", ">", "|"])?)?;
         let (three, none, less) = (self.build.int(3)?, self.build.none(), self.build.int(-1)?);
         let state = self.build.tuple(&[three, order, none, none, none, less, less, zero])?;
         self.build.set_state(dtype, state)?;

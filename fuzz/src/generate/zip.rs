@@ -39,7 +39,7 @@ enum End {
     Plain,
     Zip64,
     Comment,
-    SecondEnd,
+    Second,
     Count,
     Offset,
     Trailing,
@@ -210,7 +210,7 @@ impl Writer {
         }
         match end {
             End::Comment => record(&mut out, b"a comment", false),
-            End::SecondEnd => {
+            End::Second => {
                 let mut inner = Vec::new();
                 record(&mut inner, b"", false);
                 record(&mut out, &inner, false);

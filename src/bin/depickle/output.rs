@@ -1,10 +1,10 @@
 //! What goes to standard output and error, and the exit codes.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{fmt, iter};
 
 pub(crate) use depickle::doctor::{human, thousands as count};
 use depickle::python::json;
@@ -164,35 +164,61 @@ fn error_json(path: &str, why: &Error) -> Value {
 /// Rows of cells, each column as wide as its widest cell.
 #[derive(Default)]
 pub(crate) struct Table {
-    rows: Vec<Vec<String>>,
+    /// What all cells say, one after the other: tables may have a row for each of many tensors.
+    text: String,
+    /// Where each cell ends in it.
+    ends: Vec<usize>,
+    /// How many cells there are up to the end of each row.
+    rows: Vec<usize>,
 }
 
 impl Table {
     pub(crate) fn header<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
-        self.rows.push(cells.into_iter().map(str::to_uppercase).collect());
+        self.row(cells.into_iter().map(str::to_uppercase));
     }
 
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        for cell in cells {
+            self.text.push_str(&cell);
+            self.ends.push(self.text.len());
+        }
+        self.rows.push(self.ends.len());
+    }
+
+    /// The cells of each row.
+    fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+        let (mut first, mut start) = (0, 0);
+        self.rows.iter().map(move |&last| {
+            let ends = self.ends.get(first..last).unwrap_or_default();
+            let starts = iter::once(start).chain(ends.iter().copied());
+            first = last;
+            start = ends.last().copied().unwrap_or(start);
+            starts.zip(ends).map(|(start, &end)| self.text.get(start..end).unwrap_or_default())
+        })
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut widths: Vec<usize> = Vec::new();
-        for row in &self.rows {
-            widths.resize(widths.len().max(row.len()), 0);
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+        for row in self.rows() {
+            for (column, cell) in row.enumerate() {
+                let width = cell.chars().count();
+                match widths.get_mut(column) {
+                    Some(widest) => *widest = width.max(*widest),
+                    None => widths.push(width),
+                }
             }
         }
-        for row in &self.rows {
-            let (last, others) =
-                row.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
-            for (cell, width) in others.iter().zip(&widths) {
-                write!(f, "{cell:width$}  ")?;
+        for row in self.rows() {
+            let mut row = row.zip(&widths).peekable();
+            while let Some((cell, width)) = row.next() {
+                match row.peek() {
+                    Some(_) => write!(f, "{cell:width$}  ")?,
+                    None => f.write_str(cell)?,
+                }
             }
-            writeln!(f, "{last}")?;
+            writeln!(f)?;
         }
         Ok(())
     }

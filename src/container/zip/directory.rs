@@ -74,7 +74,9 @@ pub(super) fn read(
     let room = (bytes.len() as u64).checked_div(ENTRY_LEN).unwrap_or(0).min(ending.entries);
     notes.budget.memory(room.saturating_mul(NAME_COST)).map_err(over(ending.at))?;
     let mut reading = Reading { bytes, base, entries: Vec::new(), names: Names::default() };
-    reading.names.slots.reserve(usize::try_from(room).unwrap_or(0));
+    let room = usize::try_from(room).unwrap_or(0);
+    notes.budget.reserve(&mut reading.entries, room).map_err(over(ending.at))?;
+    reading.names.slots.reserve(room);
     let mut cursor = Cursor::new(bytes);
     let mut found: u64 = 0;
     while !cursor.rest().is_empty() {

@@ -4,8 +4,10 @@
 //! value counts), `PyObject_RichCompare` (an object equals itself, even NaN), and `__eq__` and
 //! `__hash__` of the types.
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use std::hash::BuildHasher;
+
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{Dict, Items, NodeId, Object, Value};
 use crate::base::{Budget, Exceeded};
@@ -95,7 +97,7 @@ impl<'graph> Keys<'graph> {
                 self.compound(top, items, budget)?;
             }
         }
-        Ok(Key(self.known(object).unwrap_or(Form::Other(object.id()))))
+        Ok(Key(self.form(object)))
     }
 
     /// Each key once, as Python keeps them: the last value in the first place.
@@ -109,11 +111,16 @@ impl<'graph> Keys<'graph> {
         budget: &mut Budget,
     ) -> Result<Vec<Pair<'graph>>, Exceeded> {
         let mut out: Vec<Pair<'graph>> = Vec::new();
-        let mut places: HashMap<Key<'graph>, usize> = HashMap::new();
+        // Places in `out`, by its keys: what these are is cheaper to ask again than to hold twice.
+        let mut places: HashTable<usize> = HashTable::new();
+        let state = DefaultHashBuilder::default();
         for (key, value) in pairs {
             budget.visits(1)?;
             let new = out.len();
-            match places.entry(self.key(key, budget)?) {
+            let wanted = self.key(key, budget)?.0;
+            let form = |place: &usize| out.get(*place).map_or(wanted, |pair| self.form(pair.0));
+            let same = |place: &usize| form(place) == wanted;
+            match places.entry(state.hash_one(wanted), same, |place| state.hash_one(form(place))) {
                 Entry::Occupied(place) => {
                     if let Some(pair) = out.get_mut(*place.get()) {
                         pair.1 = value;
@@ -140,6 +147,11 @@ impl<'graph> Keys<'graph> {
     ) -> Result<Vec<Object<'graph>>, Exceeded> {
         let pairs = self.unique(items.iter().map(|item| (item, item)), budget)?;
         Ok(pairs.into_iter().map(|(first, _)| first).collect())
+    }
+
+    /// The form of a key that was looked at.
+    fn form(&self, object: Object<'graph>) -> Form<'graph> {
+        self.known(object).unwrap_or(Form::Other(object.id()))
     }
 
     /// The form of a key that needs no look at its members, or has had it.

@@ -51,21 +51,18 @@ fn rows<'file>(
     checkpoint: &'file Checkpoint,
     entries: &'file [Entry],
 ) -> Vec<Row<'file>> {
-    let named = entries.iter().filter_map(|entry| Some((args.names.name(entry.name())?, entry)));
-    let named: Vec<_> = named.collect();
+    let named = || entries.iter().filter_map(|it| Some((args.names.name(it.name())?, it)));
     let bytes = |entry: &Entry| entry.tensor().map_or(0, depickle::torch::Tensor::nbytes);
-    let total = named.iter().map(|(_, entry)| bytes(entry)).sum();
-    let progress = Progress::new("hashing", total, args.sha256 && !args.no_progress);
-    let mut rows: Vec<Row> = named
-        .into_iter()
-        .map(|(name, entry)| {
-            let hashing = args.sha256.then_some(&progress);
-            let found = entry.on(checkpoint).and_then(|tensor| Shown::new(tensor, hashing));
-            Row { name, entry, found }
-        })
-        .collect();
+    let hashed = if args.sha256 { named().map(|(_, entry)| bytes(entry)).sum() } else { 0 };
+    let progress = Progress::new("hashing", hashed, !args.no_progress);
+    let mut rows = Vec::with_capacity(entries.len());
+    rows.extend(named().map(|(name, entry)| {
+        let hashing = args.sha256.then_some(&progress);
+        let found = entry.on(checkpoint).and_then(|tensor| Shown::new(tensor, hashing));
+        Row { name, entry, found }
+    }));
     match args.sort {
-        Some(Sort::Name) => rows.sort_by(|a, b| a.name.cmp(&b.name)),
+        Some(Sort::Name) => rows.sort_by(|a: &Row, b| a.name.cmp(&b.name)),
         Some(Sort::Size) => rows.sort_by_key(|row| std::cmp::Reverse(bytes(row.entry))),
         None => {}
     }

@@ -46,7 +46,7 @@ pub mod scan;
 #[cfg(feature = "torch")]
 pub mod torch;
 
-#[cfg(all(doctest, feature = "torch"))]
+#[cfg(all(doctest, feature = "candle", feature = "mmap", feature = "serde"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -117,8 +117,10 @@ fn views_flags_and_dtypes_are_what_pytorch_writes() {
     let complex = [[1_f32, 2.0], [3.0, -4.0]];
     let other = [[1_f32, 2.0]];
     let mut budget = Budget::default();
+    // Storages are bytes as files have them, little-endian on any machine.
+    let bytes = |floats: &[f32]| floats.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>();
     let file = saved(Form::Zip, "built", &mut budget, |draft| {
-        let storage = draft.storage(bytemuck::cast_slice::<f32, u8>(&base));
+        let storage = draft.storage(bytes(&base));
         let float = |shape: &[u64]| TensorSpec::new(DType::Float32, shape);
         let mut items = vec![
             draft.view(storage, &float(&[12]))?,
@@ -134,14 +136,14 @@ fn views_flags_and_dtypes_are_what_pytorch_writes() {
         items.push(draft.parameter(halves, false)?);
         let zeros = draft.tensor(&[2], &zeros)?;
         items.push(draft.buffer(zeros, true)?);
-        let one = draft.storage(bytemuck::cast_slice::<f32, u8>(&ones[..1]));
+        let one = draft.storage(bytes(&ones[..1]));
         items.push(draft.view(one, &float(&[1]).requires_grad(true))?);
         let many = many(draft)?;
         items.push(draft.mapping(&many)?);
         let complex64 = |shape: &[u64]| TensorSpec::new(DType::Complex64, shape);
-        let conj = draft.storage(bytemuck::cast_slice::<[f32; 2], u8>(&complex));
+        let conj = draft.storage(bytes(complex.as_flattened()));
         items.push(draft.view(conj, &complex64(&[2]).conj(true))?);
-        let neg = draft.storage(bytemuck::cast_slice::<[f32; 2], u8>(&other));
+        let neg = draft.storage(bytes(other.as_flattened()));
         items.push(draft.view(neg, &float(&[1]).stride(&[2]).offset(1).neg(true))?);
         Ok(draft.list(&items)?)
     });
@@ -189,10 +191,10 @@ fn storages_are_numbered_and_the_whole_is_hashed_as_pytorch_does() {
 
 #[test]
 fn what_is_built_reads_back() {
-    let elements: Vec<i16> = (-6..6).collect();
+    let elements: Vec<u8> = (-6_i16..6).flat_map(i16::to_le_bytes).collect();
     let mut budget = Budget::default();
     let file = saved(Form::Zip, "archive", &mut budget, |draft| {
-        let storage = draft.storage(bytemuck::cast_slice::<i16, u8>(&elements));
+        let storage = draft.storage(&elements[..]);
         let spec = TensorSpec::new(DType::Int16, &[4, 3]).stride(&[1, 4]);
         let turned = draft.view(storage, &spec)?;
         let part = draft.view(storage, &TensorSpec::new(DType::Int16, &[2]).offset(5))?;

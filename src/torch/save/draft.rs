@@ -224,7 +224,8 @@ impl<'run> Draft<'run> {
         storage
     }
 
-    /// The bytes of a storage, to be viewed by one tensor or more; on the device `cpu`.
+    /// The bytes of a storage, to be viewed by one tensor or more; on the device `cpu`. Elements
+    /// are little-endian, whatever this machine is.
     pub fn storage(&mut self, data: impl Into<Data<'run>>) -> SavedStorage {
         self.storage_on(data, "cpu")
     }

@@ -210,6 +210,62 @@ fn every_read_may_fail() {
     });
 }
 
+/// The pickles that follow a plain one were left out of what was found where a read failed.
+#[test]
+fn what_follows_a_pickle_is_seen_or_missed_aloud() {
+    let bytes = Bytes::from_static(b"\x80\x02]q\0K\x01a.\x80\x02}q\0.\x80\x02K\x02\x85q\0.");
+    let open = |fault| {
+        let (content, other) = (bytes.clone(), bytes.clone());
+        let source = Flaky { content, other, fault, reads: Arc::default() };
+        let reads = Arc::clone(&source.reads);
+        let opened = Options::default().read(source).map(|it| it.graph().len());
+        (opened, reads.load(Ordering::Relaxed))
+    };
+    let (whole, reads) = open(Fault::None);
+    let whole = whole.unwrap();
+    let mut failed = 0;
+    for read in 0..reads {
+        for fault in [Fault::From(read), Fault::At(read)] {
+            match open(fault).0 {
+                Ok(found) => assert_eq!(found, whole, "{fault:?}"),
+                Err(why) => {
+                    assert_eq!(why.category(), Category::Io, "{fault:?}: {why}");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    assert!(failed >= reads, "only {failed} of {reads} reads were missed");
+}
+
+/// Reads that nobody missed made the end of a tar archive clean.
+#[cfg(feature = "scan")]
+#[test]
+fn what_was_not_read_is_never_clean() {
+    use depickle::scan::{Scanner, Verdict};
+    for name in FILES {
+        let bytes = read(name);
+        let scan = |fault| {
+            let (content, other) = (bytes.clone(), bytes.clone());
+            let source = Flaky { content, other, fault, reads: Arc::default() };
+            let report = Scanner::new().scan(&source);
+            (report, source.reads.load(Ordering::Relaxed))
+        };
+        let (whole, reads) = scan(Fault::None);
+        assert!(whole.complete != (whole.verdict == Verdict::Skipped), "{name}");
+        assert!(reads > 0, "{name}");
+        for read in 0..reads {
+            for fault in [Fault::From(read), Fault::At(read)] {
+                let (report, _) = scan(fault);
+                let what = format!("{name}, {fault:?}: {:?}", report.findings);
+                assert!(!report.complete && report.verdict >= Verdict::Error, "{what}");
+                let told = report.findings.iter().any(|it| it.message.contains("a broken disk"));
+                assert!(told, "{what}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_read_may_be_short() {
     each_file(|name, bytes, whole, reads| {

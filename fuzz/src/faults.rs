@@ -3,20 +3,21 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fs, io};
 
 use bytes::Bytes;
 use depickle::Source;
 use depickle::base::Existing;
 use depickle::convert::{Convert, Format};
+use depickle::scan::{Scanner, Verdict};
 use depickle::torch::{Checkpoint, Error, Scope};
 
 use crate::checkpoints::options;
-use crate::{hash, memory};
+use crate::{hash, memory, small};
 
-/// What comes of a file whose reads fail is what comes of it otherwise, or an error; and where
-/// nothing was written, nothing is left behind.
+/// What comes of a file whose reads fail is what comes of it otherwise, or an error: whatever was
+/// not read is said. Where nothing was written, nothing is left behind.
 pub fn faults(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     let folder = memory().join(format!("depickle-faults-{}", std::process::id()));
@@ -36,10 +37,19 @@ pub fn faults(bytes: &[u8]) {
 }
 
 /// A source of which some reads fail.
+#[derive(Clone)]
 struct Failing {
     bytes: Bytes,
-    reads: Arc<AtomicU64>,
     failing: Range<u64>,
+    reads: Arc<AtomicU64>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Failing {
+    /// Whether a read has failed, for good, since this was asked last.
+    fn failed(&self) -> bool {
+        self.failed.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Source for Failing {
@@ -48,7 +58,11 @@ impl Source for Failing {
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
-        if self.failing.contains(&self.reads.fetch_add(1, Ordering::Relaxed)) {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        // Past the end there is nothing to fail.
+        if self.failing.contains(&read) && at.saturating_add(into.len() as u64) <= self.len() {
+            // What fails once may be tried again.
+            self.failed.store(self.failing.end == u64::MAX, Ordering::Relaxed);
             return Err(io::Error::other("a broken disk"));
         }
         self.bytes.read_at(at, into)
@@ -57,23 +71,32 @@ impl Source for Failing {
 
 type Content = Result<Vec<u8>, String>;
 
-/// What a file gives: its tensors by name, and itself in each format.
+/// What a file gives: a verdict, its tensors by name, and itself in each format.
 struct Found {
+    verdict: Verdict,
     tensors: Vec<(String, Content)>,
     written: Vec<(Vec<String>, Content)>,
 }
 
 /// All of it, and how many reads that took.
 fn all_of(bytes: &Bytes, failing: Range<u64>, folder: &Path) -> (Result<Found, Error>, u64) {
-    let reads = Arc::new(AtomicU64::new(0));
-    let source = Failing { bytes: bytes.clone(), reads: Arc::clone(&reads), failing };
-    let found = options().read(source).and_then(|checkpoint| {
+    let (reads, failed) = Default::default();
+    let source = Failing { bytes: bytes.clone(), failing, reads, failed };
+    let report = Scanner::new().limits(small().limits().clone()).scan(&source);
+    let told = report.verdict >= Verdict::Error && !report.complete;
+    assert!(told || !source.failed(), "what was not read is {}", report.verdict.name());
+    let found = options().read(source.clone()).and_then(|checkpoint| {
         let tensors = tensors(&checkpoint)?;
+        source.failed();
         let formats = [Format::Safetensors, Format::Pth, Format::Npz].into_iter();
-        let written = formats.filter_map(|format| converted(&checkpoint, format, folder)).collect();
-        Ok(Found { tensors, written })
+        let written = formats.filter_map(|format| converted(&checkpoint, format, folder, &source));
+        let written = written.collect();
+        source.failed();
+        let verified = checkpoint.verify()?;
+        assert!(!(source.failed() && verified.is_sound()), "sound, but not all was read");
+        Ok(Found { verdict: report.verdict, tensors, written })
     });
-    (found, reads.load(Ordering::Relaxed))
+    (found, source.reads.load(Ordering::Relaxed))
 }
 
 /// If they are not too many.
@@ -94,9 +117,11 @@ fn converted(
     checkpoint: &Checkpoint,
     format: Format,
     folder: &Path,
+    source: &Failing,
 ) -> Option<(Vec<String>, Content)> {
     let path = folder.join("out");
     let plan = Convert::to(format).plan(checkpoint).ok()?;
+    source.failed();
     if plan.nbytes() > 1 << 18 || plan.files() != 1 {
         return None;
     }
@@ -110,6 +135,7 @@ fn converted(
         .collect();
     let content = match written {
         Ok(_) => {
+            assert!(!source.failed(), "written, but not all was read");
             assert_eq!(left, std::slice::from_ref(&path));
             let content = fs::read(&path).expect("it was written");
             fs::remove_file(&path).expect("it is ours");
@@ -125,6 +151,8 @@ fn converted(
 }
 
 fn right_or_error(found: &Found, whole: &Found, failing: &Range<u64>) {
+    let right = found.verdict >= Verdict::Error || found.verdict == whole.verdict;
+    assert!(right, "{failing:?}: {}", found.verdict.name());
     for (name, bytes) in &found.tensors {
         let right =
             bytes.is_err() || whole.tensors.iter().any(|it| it == &(name.clone(), bytes.clone()));

@@ -7,6 +7,7 @@ use super::formats::{self, Format};
 use super::inflate::{self, Packing};
 use super::part::Part;
 use super::rules::{self, Rule};
+use super::watched::Watched;
 use super::{Scanner, Visited, judge, line};
 use crate::base::{Budget, End, FileOffset, Source};
 use crate::container;
@@ -90,7 +91,12 @@ pub(super) fn scan(
 ) -> Report {
     let budget = Budget::new(scanner.limits.clone());
     let mut run = Run { scanner, budget, report: Building::default(), visit };
-    run.content(source, &Spot::default(), Role::File);
+    let (watched, file) = (Watched::new(source), Spot::default());
+    run.content(&watched, &file, Role::File);
+    if let Some((at, why)) = watched.failure().filter(|(_, why)| !run.report.says(&why.to_string()))
+    {
+        run.unreadable(&file, *at, why);
+    }
     run.report.finish()
 }
 

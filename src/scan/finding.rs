@@ -272,6 +272,12 @@ impl Building {
         self.same.contains_key(&(rule.id, global.clone(), *position, place.member.clone()))
     }
 
+    /// Whether it is told already that something was not read, for that reason.
+    pub(super) fn says(&self, why: &str) -> bool {
+        let mut unread = self.findings.iter().filter(|it| it.rule.verdict == Verdict::Error);
+        unread.any(|finding| finding.message.contains(why))
+    }
+
     pub(super) fn into_findings(self) -> Vec<Finding> {
         self.findings
     }

@@ -4,6 +4,7 @@ use super::content::{Role, Run, Spot};
 use super::rules;
 use crate::base::{FileOffset, Source};
 use crate::pickle::{Graph, Items, Object, Value};
+use crate::torch::Error;
 use crate::torch::legacy::{self, PICKLES};
 use crate::torch::storage::{self, Storages};
 
@@ -16,22 +17,26 @@ impl Run<'_> {
             let Some(next) = self.one(source, spot, at, Role::Pickle, index) else { return };
             // The object and the keys say where the storages are.
             if index >= 3 {
-                graphs.extend(self.graph(source, at));
+                match self.graph(source, at) {
+                    Ok(graph) => graphs.push(graph),
+                    Err(why) => {
+                        let why = format!("the pickles could not be read twice: {why}");
+                        return self.find(rules::UNREAD, spot.place(at), why);
+                    }
+                }
             }
             at = next;
         }
-        let [object, keys] = &graphs[..] else {
-            return self.find(rules::UNREAD, spot.place(at), "the pickles could not be read twice");
-        };
+        let [object, keys] = &graphs[..] else { return };
         match Self::storages(source, object, keys, at) {
             Ok(end) => self.behind(source, spot, end),
             Err((at, why)) => self.find(rules::BROKEN, spot.place(at), why),
         }
     }
 
-    fn graph(&self, source: &dyn Source, at: u64) -> Option<Graph> {
-        let run = self.run_at(source, at, FileOffset(at), &self.scanner.inspect);
-        run.ok().map(|(_, outcome, _)| outcome.graph)
+    fn graph(&self, source: &dyn Source, at: u64) -> Result<Graph, Error> {
+        let (_, outcome, _) = self.run_at(source, at, FileOffset(at), &self.scanner.inspect)?;
+        Ok(outcome.graph)
     }
 
     /// Where the storages end.
@@ -69,7 +74,7 @@ impl Run<'_> {
         for index in 0..count {
             let Some(next) = self.one(source, spot, at, Role::Pickle, index) else { return };
             let graph = self.graph(source, at);
-            let class = graph.as_ref().and_then(Graph::root).and_then(Object::items);
+            let class = graph.as_ref().ok().and_then(Graph::root).and_then(Object::items);
             let class = class.and_then(Items::array).map(|[_, _, class]: [Object; 3]| class);
             let width = match class.map(storage::storage_dtype) {
                 Some(Ok(Some(dtype))) => dtype.width(),
@@ -113,7 +118,7 @@ impl Run<'_> {
     /// The pickle of a number, and where it ends.
     fn counted_pickle(&mut self, source: &dyn Source, spot: &Spot) -> Option<(u64, u64)> {
         let end = self.one(source, spot, 0, Role::Pickle, 0)?;
-        let graph = self.graph(source, 0)?;
+        let graph = self.graph(source, 0).ok()?;
         let count =
             graph.root().and_then(Object::as_int).and_then(|count| u64::try_from(count).ok());
         if count.is_none() {

@@ -29,6 +29,7 @@ mod numpy;
 mod part;
 pub mod rules;
 mod source_text;
+mod watched;
 
 use std::fs::File;
 use std::path::Path;

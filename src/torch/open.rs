@@ -227,14 +227,17 @@ fn following(
         if !matches!(head, [0x80, 2..=5]) {
             return Ok(found);
         }
-        let Ok(stream) = legacy::first_pickle(&**source, at, SMALL, budget) else {
-            return Ok(found);
-        };
+        let stream = legacy::first_pickle(&**source, at, SMALL, budget)?;
         let outcome = pickle::run(stream, at, &options.policy, budget);
         match outcome.end {
             Ok(end) => at = at.plus(end),
-            Err(why) if why.category() == Category::Forbidden => return Err(why.into()),
-            Err(_) => return Ok(found),
+            Err(why) => match why.category() {
+                Category::Malformed | Category::Unsupported | Category::Missing => {
+                    return Ok(found);
+                }
+                // It may be one, which nobody has seen.
+                Category::Io | Category::OverLimit | Category::Forbidden => return Err(why.into()),
+            },
         }
         let mut part = Origin::new(Arc::clone(source), Layout::Nothing, 0..outcome.graph.len());
         part.pickle = Some(format!("pickle {}", found.len().saturating_add(1)).into());

@@ -1,0 +1,58 @@
+//! A source that remembers that it failed.
+
+use std::io;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::base::Source;
+
+/// Remembers the first read that failed, whoever looks over it: what was not read is never clean.
+pub(super) struct Watched<'source> {
+    source: &'source dyn Source,
+    failed: OnceLock<(u64, io::Error)>,
+}
+
+impl<'source> Watched<'source> {
+    pub(super) const fn new(source: &'source dyn Source) -> Self {
+        Self { source, failed: OnceLock::new() }
+    }
+
+    /// Where it was, and why.
+    pub(super) fn failure(&self) -> Option<&(u64, io::Error)> {
+        self.failed.get()
+    }
+
+    fn watch<T>(&self, at: u64, len: u64, read: io::Result<T>) -> io::Result<T> {
+        let why = match read {
+            Ok(read) => return Ok(read),
+            Err(why) => why,
+        };
+        // Past its end there is nothing that was not read.
+        if at.checked_add(len).is_some_and(|end| end <= self.source.len()) {
+            let same = io::Error::new(why.kind(), why.to_string());
+            // Another one was before it.
+            let _ = self.failed.set((at, same));
+        }
+        Err(why)
+    }
+}
+
+impl Source for Watched<'_> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        let len = into.len() as u64;
+        self.watch(at, len, self.source.read_at(at, into))
+    }
+
+    fn lend(&self, at: u64, len: u64) -> Option<&[u8]> {
+        self.source.lend(at, len)
+    }
+
+    fn fetch(&self, at: u64, len: u64) -> io::Result<Bytes> {
+        self.watch(at, len, self.source.fetch(at, len))
+    }
+}

@@ -99,7 +99,10 @@ impl<'file> TensorRef<'file> {
         if !T::reads(self.dtype()) || (cfg!(target_endian = "big") && size_of::<T>() > 1) {
             return None;
         }
-        bytemuck::try_cast_slice(self.as_bytes()?).ok()
+        match self.as_bytes()? {
+            [] => Some(&[]),
+            bytes => bytemuck::try_cast_slice(bytes).ok(),
+        }
     }
 
     /// Its elements in row-major order, little-endian, without a copy; none if they do not
@@ -111,7 +114,12 @@ impl<'file> TensorRef<'file> {
             let (start, len) = start.ok().zip(len.ok()).filter(|_| self.is_contiguous())?;
             return bytes.get(start..start.checked_add(len)?);
         }
-        self.is_plain().then(|| self.checkpoint.lend(self.on(), self.start(), self.nbytes()))?
+        match self.nbytes() {
+            _ if !self.is_plain() => None,
+            // Wherever that is.
+            0 => Some(&[]),
+            len => self.checkpoint.lend(self.on(), self.start(), len),
+        }
     }
 
     /// Elements of its storage from its first to its last, without a copy: all that its strides

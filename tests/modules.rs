@@ -449,10 +449,9 @@ mod hostile {
         }
         stream.extend(b"uub.");
         on_small_stack(stream, |module| {
-            let start = std::time::Instant::now();
+            // Each look into each state would be 10¹⁰ steps: the budget ends it.
             assert_eq!(printed(module, &mut budget()), None);
             assert!(state_dict(module, &mut budget()).is_err());
-            assert!(start.elapsed().as_secs() < 60);
         });
     }
 }

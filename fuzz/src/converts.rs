@@ -6,13 +6,13 @@ use depickle::convert::{Convert, Format};
 use depickle::torch::{Checkpoint, Layout};
 
 use crate::checkpoints::options;
-use crate::memory;
+use crate::scratch;
 
 /// What is written reads back as the same tensors, and opens.
 pub fn convert(bytes: &[u8]) {
     let Ok(checkpoint) = options().read(Bytes::copy_from_slice(bytes)) else { return };
     for format in [Format::Safetensors, Format::Pth, Format::Npz] {
-        let path = memory().join(format!("depickle-fuzz-{}.{}", std::process::id(), format.name()));
+        let path = scratch(&format!("out.{}", format.name()));
         written(&checkpoint, format, &path);
         let _ = std::fs::remove_file(&path);
     }

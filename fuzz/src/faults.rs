@@ -14,13 +14,15 @@ use depickle::scan::{Scanner, Verdict};
 use depickle::torch::{Checkpoint, Error, Scope};
 
 use crate::checkpoints::options;
-use crate::{hash, memory, small};
+use crate::{hash, scratch, small};
 
 /// What comes of a file whose reads fail is what comes of it otherwise, or an error: whatever was
 /// not read is said. Where nothing was written, nothing is left behind.
 pub fn faults(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
-    let folder = memory().join(format!("depickle-faults-{}", std::process::id()));
+    let folder = scratch("faults");
+    // One that was killed left it.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a writable folder");
     let (whole, reads) = all_of(&bytes, 0..0, &folder);
     let mut choice = hash(&bytes);

@@ -107,10 +107,12 @@ impl Source for Unlent {
     }
 }
 
-/// A folder in memory, where there is such a place.
-fn memory() -> PathBuf {
+/// A path of this thread's own, in memory where there is such a place.
+fn scratch(name: &str) -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if memory.exists() { memory.to_owned() } else { std::env::temp_dir() }
+    let folder = if memory.exists() { memory.to_owned() } else { std::env::temp_dir() };
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    folder.join(format!("depickle-{process}-{thread:?}-{name}"))
 }
 
 /// A number that depends on all bytes, for choices that a property makes.

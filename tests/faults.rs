@@ -71,6 +71,11 @@ struct Flaky {
 }
 
 impl Flaky {
+    fn new(content: &Bytes, other: &Bytes, fault: Fault) -> Self {
+        let (content, other) = (content.clone(), other.clone());
+        Self { content, other, fault, reads: Arc::default() }
+    }
+
     /// The bytes asked for, as many as there are; whether this read is to be cut.
     fn read(&self, at: u64, len: u64) -> io::Result<(Bytes, bool)> {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
@@ -149,9 +154,8 @@ fn every_tensor(checkpoint: &Checkpoint) -> Result<Found, Error> {
 }
 
 fn attempt(content: &Bytes, other: &Bytes, fault: Fault) -> (Result<Found, Error>, usize) {
-    let reads = Arc::new(AtomicUsize::new(0));
-    let (content, other) = (content.clone(), other.clone());
-    let source = Flaky { content, other, fault, reads: Arc::clone(&reads) };
+    let source = Flaky::new(content, other, fault);
+    let reads = Arc::clone(&source.reads);
     (all_of(source), reads.load(Ordering::Relaxed))
 }
 
@@ -215,8 +219,7 @@ fn every_read_may_fail() {
 fn what_follows_a_pickle_is_seen_or_missed_aloud() {
     let bytes = Bytes::from_static(b"\x80\x02]q\0K\x01a.\x80\x02}q\0.\x80\x02K\x02\x85q\0.");
     let open = |fault| {
-        let (content, other) = (bytes.clone(), bytes.clone());
-        let source = Flaky { content, other, fault, reads: Arc::default() };
+        let source = Flaky::new(&bytes, &bytes, fault);
         let reads = Arc::clone(&source.reads);
         let opened = Options::default().read(source).map(|it| it.graph().len());
         (opened, reads.load(Ordering::Relaxed))
@@ -246,8 +249,7 @@ fn what_was_not_read_is_never_clean() {
     for name in FILES {
         let bytes = read(name);
         let scan = |fault| {
-            let (content, other) = (bytes.clone(), bytes.clone());
-            let source = Flaky { content, other, fault, reads: Arc::default() };
+            let source = Flaky::new(&bytes, &bytes, fault);
             let report = Scanner::new().scan(&source);
             (report, source.reads.load(Ordering::Relaxed))
         };

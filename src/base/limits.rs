@@ -293,12 +293,7 @@ impl Budget {
         let wanted = now.saturating_mul(2).max(vec.len().saturating_add(more));
         let bytes = (wanted.saturating_sub(now) as u64).saturating_mul(size_of::<T>() as u64);
         self.memory(bytes)?;
-        vec.try_reserve_exact(wanted.saturating_sub(vec.len())).map_err(|_| {
-            Exceeded::refused((wanted as u64).saturating_mul(size_of::<T>() as u64))
-        })?;
-        #[cfg(all(feature = "mmap", target_os = "linux"))]
-        super::map::prefer_large_pages(vec);
-        Ok(())
+        make_room(vec, wanted)
     }
 
     /// Memory taken so far (bytes).
@@ -306,6 +301,19 @@ impl Budget {
     pub const fn memory_taken(&self) -> u64 {
         self.memory
     }
+}
+
+/// Makes room for `all` items, in large pages where it is much.
+///
+/// # Errors
+/// [`Exceeded`] if the system does not give it.
+pub(super) fn make_room<T>(vec: &mut Vec<T>, all: usize) -> Result<(), Exceeded> {
+    let bytes = (all as u64).saturating_mul(size_of::<T>() as u64);
+    let more = all.saturating_sub(vec.len());
+    vec.try_reserve_exact(more).map_err(|_| Exceeded::refused(bytes))?;
+    #[cfg(all(feature = "mmap", target_os = "linux"))]
+    super::map::prefer_large_pages(vec);
+    Ok(())
 }
 
 impl Default for Budget {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::Exceeded;
+use super::limits::make_room;
 
 /// Bytes that can be read at any position, from several threads.
 ///
@@ -68,10 +69,7 @@ pub fn read_vec(source: &dyn Source, at: u64, len: u64) -> io::Result<Vec<u8>> {
 /// [`io::ErrorKind::OutOfMemory`], with an [`Exceeded`] in it.
 fn room(len: u64) -> io::Result<Vec<u8>> {
     let mut room = Vec::new();
-    let reserved = usize::try_from(len).ok().and_then(|len| room.try_reserve_exact(len).ok());
-    reserved.ok_or(Exceeded::refused(len))?;
-    #[cfg(all(feature = "mmap", target_os = "linux"))]
-    super::map::prefer_large_pages(&mut room);
+    make_room(&mut room, usize::try_from(len).map_err(|_| Exceeded::refused(len))?)?;
     Ok(room)
 }
 

@@ -93,8 +93,7 @@ pub(super) fn scan(
     let mut run = Run { scanner, budget, report: Building::default(), visit };
     let (watched, file) = (Watched::new(source), Spot::default());
     run.content(&watched, &file, Role::File);
-    if let Some((at, why)) = watched.failure().filter(|(_, why)| !run.report.says(&why.to_string()))
-    {
+    if let Some((at, why)) = watched.failure().filter(|(_, why)| !run.report.says(why)) {
         run.unreadable(&file, *at, why);
     }
     run.report.finish()

@@ -10,7 +10,7 @@ use crate::base::Source;
 /// Remembers the first read that failed, whoever looks over it: what was not read is never clean.
 pub(super) struct Watched<'source> {
     source: &'source dyn Source,
-    failed: OnceLock<(u64, io::Error)>,
+    failed: OnceLock<(u64, String)>,
 }
 
 impl<'source> Watched<'source> {
@@ -19,7 +19,7 @@ impl<'source> Watched<'source> {
     }
 
     /// Where it was, and why.
-    pub(super) fn failure(&self) -> Option<&(u64, io::Error)> {
+    pub(super) fn failure(&self) -> Option<&(u64, String)> {
         self.failed.get()
     }
 
@@ -30,9 +30,7 @@ impl<'source> Watched<'source> {
         };
         // Past its end there is nothing that was not read.
         if at.checked_add(len).is_some_and(|end| end <= self.source.len()) {
-            let same = io::Error::new(why.kind(), why.to_string());
-            // Another one was before it.
-            let _ = self.failed.set((at, same));
+            self.failed.get_or_init(|| (at, why.to_string()));
         }
         Err(why)
     }

@@ -89,13 +89,14 @@ impl<'data> Cursor<'data> {
     /// [`End`] if fewer are left; the cursor has not moved then.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<&'data [u8; N], End> {
-        match self.all.get(self.pos..).and_then(<[u8]>::first_chunk::<N>) {
-            Some(bytes) => {
-                // Cannot overflow: the N bytes are there.
-                self.pos = self.pos.saturating_add(N);
+        let end = self.pos.checked_add(N);
+        let bytes = end.and_then(|end| self.all.get(self.pos..end)?.first_chunk());
+        match (end, bytes) {
+            (Some(end), Some(bytes)) => {
+                self.pos = end;
                 Ok(bytes)
             }
-            None => Err(self.end(N as u64)),
+            _ => Err(self.end(N as u64)),
         }
     }
 

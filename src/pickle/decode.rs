@@ -97,14 +97,19 @@ macro_rules! define {
 
         /// Reads the operand of the opcode `byte` and tells `visitor` of the operation. On
         /// error in an operand the cursor stands where it failed.
+        ///
+        /// Gives `byte` back, each arm its own: whoever asks for it asks while compiling.
         #[inline(always)]
         pub(super) fn visit<'data, V: Visit<'data>>(
             byte: u8,
             cursor: &mut Cursor<'data>,
             visitor: &mut V,
-        ) -> Result<V::Output, Box<Kind>> {
+        ) -> Result<(u8, V::Output), Box<Kind>> {
             match byte {
-                $($byte => operand!(visitor cursor $name $(($operand))? $form),)*
+                $($byte => {
+                    let output = operand!(visitor cursor $name $(($operand))? $form)?;
+                    Ok(($byte, output))
+                })*
                 _ => Err(Kind::UnknownOpcode(byte).into()),
             }
         }
@@ -143,7 +148,8 @@ for_each_opcode!(define);
 #[inline]
 fn decode<'data>(cursor: &mut Cursor<'data>, at: FileOffset) -> Result<Op<'data>, Error> {
     let Ok(byte) = cursor.byte() else { return Err(Error::new(Kind::NoStop, None, at)) };
-    visit(byte, cursor, &mut Make).map_err(|kind| Error::new(*kind, Opcode::from_byte(byte), at))
+    let visited = visit(byte, cursor, &mut Make);
+    visited.map(|(_, op)| op).map_err(|kind| Error::new(*kind, Opcode::from_byte(byte), at))
 }
 
 #[inline]

@@ -272,12 +272,10 @@ impl Graph {
         self.node(id).is_some_and(Packed::has_parts) || !self.aside.is_empty()
     }
 
+    /// Constants and small integers have numbers that no node has.
     #[inline]
     fn node(&self, id: NodeId) -> Option<Packed> {
-        match id.place() {
-            Place::Arena(index) => self.nodes.get(index).copied(),
-            _ => None,
-        }
+        self.nodes.get(id.number() as usize).copied()
     }
 
     pub(crate) fn bytes(&self, span: Span) -> &[u8] {

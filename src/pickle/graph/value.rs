@@ -248,7 +248,7 @@ impl<'graph> Object<'graph> {
     }
 
     /// The persistent id, if it stands for what the loader would have been asked for.
-    #[must_use]
+    #[cfg(feature = "torch")]
     pub(crate) fn as_persistent(self) -> Option<Self> {
         match self.graph.kind(self.id)? {
             Node::Persistent(id) => Some(self.graph.object(id)),

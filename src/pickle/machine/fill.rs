@@ -58,21 +58,27 @@ impl Machine<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn set_items(&mut self, height: usize) -> Step {
         let dict = self.below(height)?;
         if let Some(growing) = self.build.as_dict(dict) {
             self.check_pairs(height)?;
             self.build.extend(growing, self.stack.get(height..).unwrap_or_default())?;
         } else if !self.above(height).is_empty() {
-            open_to_effects(self.build.graph().kind(dict), "a dict")?;
-            self.check_effect(dict, EffectKind::SetItems, None)?;
-            // What it can hash is for its class to say.
-            self.check_even(height)?;
-            let items = self.stack.get(height..).unwrap_or_default();
-            self.build.effect(dict, EffectKind::SetItems, items)?;
+            self.set_items_of_object(dict, height)?;
         }
         self.stack.truncate(height);
         Ok(())
+    }
+
+    #[inline(never)]
+    fn set_items_of_object(&mut self, object: NodeId, height: usize) -> Step {
+        open_to_effects(self.build.graph().kind(object), "a dict")?;
+        self.check_effect(object, EffectKind::SetItems, None)?;
+        // What it can hash is for its class to say.
+        self.check_even(height)?;
+        let items = self.stack.get(height..).unwrap_or_default();
+        Ok(self.build.effect(object, EffectKind::SetItems, items)?)
     }
 
     pub(super) fn add_items(&mut self) -> Step {

@@ -28,12 +28,6 @@ impl Memo {
         }
     }
 
-    /// What was stored under one of the first 256 indices, if it lies in the vector.
-    #[inline(always)]
-    pub(super) fn early(&self, index: u8) -> Option<NodeId> {
-        self.dense.get(usize::from(index)).copied()
-    }
-
     #[cold]
     fn get_sparse(&self, index: u64) -> Option<NodeId> {
         self.sparse.get(&index).copied()

@@ -107,19 +107,22 @@ impl Machine<'_> {
         self.build.expect(stream.len());
         let mut cursor = Cursor::new(stream);
         loop {
-            self.push_ids(&mut cursor);
             let at = cursor.position() as u64;
             self.build.begin(at);
             let Ok(byte) = cursor.byte() else {
                 return Err(Error::new(Kind::NoStop, None, base.plus(at)));
             };
-            if let Err(kind) = visit(byte, &mut cursor, self) {
-                return Err(Error::new(*kind, Opcode::from_byte(byte), base.plus(at)));
-            }
-            let after = match byte {
-                codes::STOP => self.leave_inner(&cursor),
-                codes::BUILD if self.announced.is_some() => self.array(&mut cursor).map(|()| true),
-                _ => continue,
+            let after = match visit(byte, &mut cursor, self) {
+                Ok((codes::STOP, ())) => self.leave_inner(&cursor),
+                Ok((codes::BUILD, ())) if self.announced.is_some() => {
+                    self.array(&mut cursor).map(|()| true)
+                }
+                Ok((codes::BININT1, ())) => {
+                    self.push_row(&mut cursor);
+                    continue;
+                }
+                Ok(_) => continue,
+                Err(kind) => Err(kind),
             };
             match after {
                 Ok(true) => {}

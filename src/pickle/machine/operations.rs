@@ -199,6 +199,8 @@ impl<'data> Visit<'data> for Machine<'_> {
         self.replace(height, id)
     }
 
+    /// Rare beside SETITEMS, which has the same inlined.
+    #[inline(never)]
     fn SETITEM(&mut self) -> Step {
         self.set_items(self.below_top(2)?)
     }

@@ -18,66 +18,27 @@ impl Machine<'_> {
         self.push(id)
     }
 
-    /// Carries out operations that only push an id which is known already: what was stored in
-    /// the memo, small integers, constants. They are most of most streams, and the way through
-    /// [`visit`](crate::pickle::decode::visit) would take most of their time. Ends, before an
-    /// operation, where there is anything else to do: nothing of it can fail.
+    /// Carries out the BININT1s in a row that come next, as far as there is room: lists of small
+    /// integers are read as fast as their bytes. Nothing of it can fail.
     #[inline(always)]
-    pub(super) fn push_ids(&mut self, cursor: &mut Cursor<'_>) {
-        let mut rest = cursor.rest();
-        while let Some((&opcode, operand)) = rest.split_first()
-            && self.stack.len() < self.stack.capacity()
-        {
-            if opcode == codes::BININT1 && operand.get(1) == Some(&opcode) {
-                rest = self.push_row(rest);
-                continue;
-            }
-            let Some((id, after)) = self.known_id(opcode, operand) else { break };
-            self.stack.push(id);
-            rest = after;
+    pub(super) fn push_row(&mut self, cursor: &mut Cursor<'_>) {
+        let rest = cursor.rest();
+        if rest.first() == Some(&codes::BININT1) {
+            let len = self.push_bytes(rest);
+            cursor.leave(rest.len().saturating_sub(len));
         }
-        cursor.leave(rest.len());
     }
 
-    /// Carries out the BININT1s in a row that begin here, as far as there is room, and returns
-    /// what follows: lists of small integers are read as fast as their bytes.
-    fn push_row<'data>(&mut self, stream: &'data [u8]) -> &'data [u8] {
+    /// Carries out the BININT1s at the beginning of `rest`, and says how many bytes they take.
+    #[inline(never)]
+    fn push_bytes(&mut self, rest: &[u8]) -> usize {
         let room = self.stack.capacity().saturating_sub(self.stack.len());
-        let (pairs, _) = stream.as_chunks::<2>();
+        let (pairs, _) = rest.as_chunks::<2>();
         let pairs = pairs.get(..room).unwrap_or(pairs);
         let len = pairs.iter().take_while(|[opcode, _]| *opcode == codes::BININT1).count();
         let row = pairs.get(..len).unwrap_or_default();
         self.stack.extend(row.iter().map(|&[_, value]| NodeId::byte(value)));
-        stream.get(len.saturating_mul(2)..).unwrap_or_default()
-    }
-
-    /// The id that an operation pushes, and what follows the operation.
-    #[inline(always)]
-    fn known_id<'data>(&self, opcode: u8, operand: &'data [u8]) -> Option<(NodeId, &'data [u8])> {
-        let constant = match opcode {
-            codes::BINGET => {
-                let (&index, after) = operand.split_first()?;
-                return Some((self.memo.early(index)?, after));
-            }
-            codes::BININT1 => {
-                let (&value, after) = operand.split_first()?;
-                return Some((NodeId::int(value.into())?, after));
-            }
-            codes::BININT2 => {
-                let (&value, after) = operand.split_first_chunk()?;
-                return Some((NodeId::int(u16::from_le_bytes(value).into())?, after));
-            }
-            codes::BININT => {
-                let (&value, after) = operand.split_first_chunk()?;
-                return Some((NodeId::int(i32::from_le_bytes(value).into())?, after));
-            }
-            codes::NONE => NodeId::NONE,
-            codes::NEWTRUE => NodeId::TRUE,
-            codes::NEWFALSE => NodeId::FALSE,
-            codes::EMPTY_TUPLE => NodeId::EMPTY_TUPLE,
-            _ => return None,
-        };
-        Some((constant, operand))
+        len.saturating_mul(2)
     }
 
     /// The height below which the newest mark lets nothing be taken.

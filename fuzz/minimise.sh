@@ -5,7 +5,7 @@
 #     fuzz/minimise.sh [TARGET…]
 set -euo pipefail
 cd "$(dirname "$0")"
-export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0:malloc_context_size=3:detect_stack_use_after_return=0
+. ./instrumented.sh
 cargo fuzz build > /dev/null 2>&1
 triple=$(rustc -vV | sed -n 's/^host: //p')
 read -ra targets <<< "${*:-$(cargo fuzz list | tr '\n' ' ')}"

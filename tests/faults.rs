@@ -268,6 +268,39 @@ fn what_was_not_read_is_never_clean() {
     }
 }
 
+/// Whoever examined a file looked over some reads that failed.
+#[cfg(feature = "doctor")]
+#[test]
+fn what_was_not_read_is_never_healthy() {
+    use depickle::doctor::Options;
+    for name in FILES {
+        let bytes = read(name);
+        let examine = |fault| {
+            let source = Flaky::new(&bytes, &bytes, fault);
+            let reads = Arc::clone(&source.reads);
+            let report = Options::default().examine_source(source, name);
+            (report, reads.load(Ordering::Relaxed))
+        };
+        let (whole, reads) = examine(Fault::None);
+        let whole = whole.unwrap();
+        assert!(!whole.has("unreadable") && reads > 0, "{name}: {:?}", whole.diagnosis);
+        for read in 0..reads {
+            for fault in [Fault::From(read), Fault::At(read)] {
+                let what = format!("{name}, {fault:?}");
+                match examine(fault).0 {
+                    Err(why) => assert!(why.to_string().contains("a broken disk"), "{what}: {why}"),
+                    Ok(report) => {
+                        let what = format!("{what}: {:?}", report.diagnosis);
+                        let mut said = report.diagnosis.iter().map(|found| &found.message);
+                        assert!(said.any(|said| said.contains("a broken disk")), "{what}");
+                        assert!(!report.is_healthy() && report.has("unreadable"), "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_read_may_be_short() {
     each_file(|name, bytes, whole, reads| {

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fs, io};
 
 use bytes::Bytes;
-use depickle::Source;
 use depickle::base::Existing;
 use depickle::convert::{Convert, Format};
 use depickle::scan::{Scanner, Verdict};
 use depickle::torch::{Checkpoint, Error, Scope};
+use depickle::{Source, doctor};
 
 use crate::checkpoints::options;
 use crate::{hash, scratch, small};
@@ -87,6 +87,11 @@ fn all_of(bytes: &Bytes, failing: Range<u64>, folder: &Path) -> (Result<Found, E
     let report = Scanner::new().limits(small().limits().clone()).scan(&source);
     let told = report.verdict >= Verdict::Error && !report.complete;
     assert!(told || !source.failed(), "what was not read is {}", report.verdict.name());
+    let examined = doctor::Options::default().limits(small().limits().clone());
+    if let Ok(report) = examined.examine_source(source.clone(), "it") {
+        assert!(!(source.failed() && report.is_healthy()), "healthy, but not all was read");
+    }
+    source.failed();
     let found = options().read(source.clone()).and_then(|checkpoint| {
         let tensors = tensors(&checkpoint)?;
         source.failed();

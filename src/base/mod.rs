@@ -13,6 +13,8 @@ mod map;
 #[cfg(feature = "output")]
 mod output;
 mod source;
+#[cfg(feature = "scan")]
+mod watched;
 
 pub use category::Category;
 pub use cursor::{Cursor, End, FileOffset};
@@ -26,3 +28,5 @@ pub(crate) use source::Exact;
 #[cfg(feature = "torch")]
 pub(crate) use source::zeroed;
 pub use source::{FileSource, ReaderSource, Source, Window, read_vec};
+#[cfg(feature = "scan")]
+pub(crate) use watched::Watched;

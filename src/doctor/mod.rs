@@ -31,7 +31,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::{FileSource, Limits, Source, Window};
+use crate::base::{FileOffset, FileSource, Limits, Source, Watched, Window};
 use crate::torch::{Checkpoint, Error};
 
 pub use diagnosis::{Diagnosis, Report, Severity};
@@ -167,6 +167,15 @@ struct Look<'run> {
 
 impl Look<'_> {
     fn at(&self, source: &Arc<dyn Source>) -> Result<Report, Error> {
+        let watched = Arc::new(Watched::new(Arc::clone(source)));
+        let mut report = self.at_watched(&(Arc::clone(&watched) as Arc<dyn Source>))?;
+        if let Some((at, why)) = watched.failure().filter(|_| !report.has("unreadable")) {
+            report.add(object::unreadable(why.as_str()).at(FileOffset(*at)));
+        }
+        Ok(report)
+    }
+
+    fn at_watched(&self, source: &Arc<dyn Source>) -> Result<Report, Error> {
         let mut report = Report::new(&self.label(), source.len());
         if source.is_empty() {
             report.what("empty", "an empty file");

@@ -7,7 +7,7 @@ use super::survey::{Survey, survey};
 use super::weights::{self, WeightsOnly};
 use super::words::{counted, few, human, short};
 use super::{Diagnosis, Expected, Look, Report, versions};
-use crate::base::{Budget, Limit};
+use crate::base::{Budget, Category, Limit};
 use crate::pickle::{Global, Object, Positions, Value};
 use crate::python::{mapping, policy};
 use crate::torch::{Checkpoint, Container, Error, Following, Kind, ObjectKind};
@@ -31,13 +31,20 @@ pub(super) fn refused(why: &Error, report: &mut Report) {
             ("over-limit", "free memory, or go where there is more")
         }
         Kind::Over(_) => ("over-limit", "raise --max-memory if you trust the file"),
-        Kind::Io(_) => ("unreadable", "look at the file's permissions and disk"),
+        _ if why.category() == Category::Io => {
+            return report.add(unreadable(why.kind().to_string()).at(why.offset()));
+        }
         Kind::Outside(_) => ("outside", "move the file there if you trust it"),
         Kind::Pickle(_) => ("broken-pickle", "get the file again from where it came"),
         Kind::Safetensors(_) => ("broken-safetensors", "get the file again from where it came"),
         _ => ("damaged", "get the file again from where it came"),
     };
     report.add(Diagnosis::error(id, why.kind().to_string()).advice(advice).at(why.offset()));
+}
+
+/// What the system did not read.
+pub(super) fn unreadable(why: impl Into<String>) -> Diagnosis {
+    Diagnosis::error("unreadable", why).advice("look at the file's permissions and disk")
 }
 
 /// Says what a checkpoint holds; its tensors have been looked at then.

@@ -29,7 +29,6 @@ mod numpy;
 mod part;
 pub mod rules;
 mod source_text;
-mod watched;
 
 use std::fs::File;
 use std::path::Path;

@@ -1,25 +1,27 @@
 //! A source that remembers that it failed.
 
 use std::io;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::base::Source;
+use super::Source;
 
-/// Remembers the first read that failed, whoever looks over it: what was not read is never clean.
-pub(super) struct Watched<'source> {
-    source: &'source dyn Source,
+/// Remembers the first read that failed, whoever looks over it: what was not read is never clean,
+/// nor healthy.
+pub(crate) struct Watched<S> {
+    source: S,
     failed: OnceLock<(u64, String)>,
 }
 
-impl<'source> Watched<'source> {
-    pub(super) const fn new(source: &'source dyn Source) -> Self {
+impl<S: Deref<Target: Source>> Watched<S> {
+    pub(crate) const fn new(source: S) -> Self {
         Self { source, failed: OnceLock::new() }
     }
 
     /// Where it was, and why.
-    pub(super) fn failure(&self) -> Option<&(u64, String)> {
+    pub(crate) fn failure(&self) -> Option<&(u64, String)> {
         self.failed.get()
     }
 
@@ -36,7 +38,7 @@ impl<'source> Watched<'source> {
     }
 }
 
-impl Source for Watched<'_> {
+impl<S: Deref<Target: Source> + Send + Sync> Source for Watched<S> {
     fn len(&self) -> u64 {
         self.source.len()
     }

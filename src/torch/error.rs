@@ -421,8 +421,8 @@ impl fmt::Display for Kind {
             Self::Pickle(why) => write!(f, "{why}"),
             Self::NotACheckpoint(what) => f.write_str(what),
             Self::MissingMember => f.write_str(
-                "the archive lacks this member: it is incomplete, or not a PyTorch file; \
-                 get it again from where it came",
+                "the archive lacks this member: it is incomplete, or not a PyTorch file, which \
+                 `depickle doctor` tells; get it again from where it came",
             ),
             Self::SeveralRoots => f.write_str(
                 "a second folder of the archive holds a checkpoint too, and readers differ in \

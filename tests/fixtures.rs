@@ -137,13 +137,15 @@ fn tensors_are_lent_where_they_lie_in_order() {
     let record = records().into_iter().find(|record| record.name == "views").unwrap();
     for (way, checkpoint) in each_way(&record) {
         let in_memory = matches!(way, "mapped" | "bytes");
+        // Elements of several bytes are little-endian in the file.
+        let in_order = in_memory && cfg!(target_endian = "little");
         let lent = |name: &str| checkpoint.tensor(name).unwrap().as_slice::<f32>();
-        if in_memory && way == "mapped" {
+        if in_order && way == "mapped" {
             // Maps begin on pages, and storages on 64 bytes of the file.
             let base = lent("base").unwrap();
             assert_eq!(base, (0..24_u8).map(f32::from).collect::<Vec<_>>());
             assert_eq!(lent("scalar"), Some(&[7.5][..]));
-        } else if !in_memory {
+        } else if !in_order {
             assert_eq!(lent("base"), None, "{way}");
         }
         for strided in ["offset", "stepped", "transposed", "expanded", "negated"] {
@@ -173,7 +175,9 @@ fn elements_of_each_width_are_read_as_their_type() {
     let checkpoint = Checkpoint::open_mapped(common::fixture("dtypes.pth")).unwrap();
     let halves = checkpoint.tensor("torch.float16").unwrap();
     assert_eq!(halves.to_vec::<half::f16>().unwrap()[2], half::f16::from_f32(1.5));
-    assert!(halves.as_slice::<half::f16>().unwrap()[6].is_nan());
+    assert!(halves.to_vec::<half::f16>().unwrap()[6].is_nan());
+    let lent = halves.as_slice::<half::f16>().map(|lent| lent[6].is_nan());
+    assert_eq!(lent, cfg!(target_endian = "little").then_some(true));
     let brain = checkpoint.tensor("torch.bfloat16").unwrap().to_vec::<half::bf16>().unwrap();
     assert_eq!(brain[3], half::bf16::from_f32(-2.25));
     let unsigned = checkpoint.tensor("torch.uint64").unwrap().to_vec::<u64>().unwrap();

@@ -90,6 +90,7 @@ impl<'data> Cursor<'data> {
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<&'data [u8; N], End> {
         let end = self.pos.checked_add(N);
+        // One by one: as a pair, which `take` has, a tenth of a load's instructions more.
         let bytes = end.and_then(|end| self.all.get(self.pos..end)?.first_chunk());
         match (end, bytes) {
             (Some(end), Some(bytes)) => {

@@ -327,14 +327,19 @@ impl Policy {
             return self.kept(held, visit);
         }
         let mut each = |value: Object<'graph>| self.kept(value, visit);
+        // Most are empty, and need no remembering.
         match held.value() {
-            Value::Dict(dict) if seen.insert(held.id()) => {
+            Value::Dict(dict) if !dict.is_empty() && seen.insert(held.id()) => {
                 dict.iter().for_each(|(_, value)| each(value));
             }
-            Value::Recipe(recipe) if seen.insert(held.id()) => {
+            Value::Recipe(recipe)
+                if recipe.set_items().next().is_some() && seen.insert(held.id()) =>
+            {
                 recipe.set_items().for_each(|(_, value)| each(value));
             }
-            Value::List(items) | Value::Tuple(items) if seen.insert(held.id()) => {
+            Value::List(items) | Value::Tuple(items)
+                if !items.is_empty() && seen.insert(held.id()) =>
+            {
                 items.iter().for_each(each);
             }
             _ => {}

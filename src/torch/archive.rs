@@ -22,6 +22,9 @@ pub(crate) struct Archive {
 /// The member that holds the object in what `torch.save` and `torch.jit.save` write.
 pub(crate) const PICKLE: &str = "data.pkl";
 
+/// Names up to this long are put together without an allocation: one for each storage.
+const SHORT: usize = 128;
+
 /// Members by which the archives of other writers are known; each always writes its own.
 const MARKS: &[(&str, Container)] = &[
     (".data/extern_modules", Container::Package),
@@ -77,7 +80,13 @@ impl Archive {
 
     /// The member that holds the storage of this key.
     pub(crate) fn storage(&self, names: Names, key: &str) -> Result<Option<Member<'_>>, Error> {
-        Ok(self.zip.find([&self.root, names.before, key, names.after].concat().as_bytes())?)
+        let parts = [&self.root, names.before, key, names.after];
+        let mut short = [0; SHORT];
+        let found = match concat(parts, &mut short) {
+            Some(name) => self.zip.find(name),
+            None => self.zip.find(parts.concat().as_bytes()),
+        };
+        Ok(found?)
     }
 
     /// Whether the storages are big-endian. Files from before the member `byteorder` are not.
@@ -93,6 +102,17 @@ impl Archive {
             _ => Err(Error::new(Kind::ByteOrder).in_member(&member.name())),
         }
     }
+}
+
+/// Puts parts together in `room`, if they fit.
+fn concat<'room>(parts: [&str; 4], room: &'room mut [u8]) -> Option<&'room [u8]> {
+    let mut end = 0_usize;
+    for part in parts {
+        let start = end;
+        end = start.saturating_add(part.len());
+        room.get_mut(start..end)?.copy_from_slice(part.as_bytes());
+    }
+    room.get(..end)
 }
 
 /// The root folder and kind of an archive that another writer than `torch.save` marks as its own:

@@ -18,9 +18,12 @@ use super::error::{Error, Fault, Located};
 use super::open::{self, Opened};
 use super::origin::Origin;
 use crate::base::{Budget, Category, Exceeded, FileOffset};
-use crate::pickle::{GraphBuilder, NodeId, Object, Value};
+use crate::pickle::{Global, GraphBuilder, NodeId, Object, Value};
 use crate::python::meaning;
 use crate::python::views::View;
+
+/// What loads a file of which a pickle holds the bytes.
+const LOADER: Global = Global { module: b"torch.storage", name: b"_load_from_bytes" };
 
 /// Files opened in files; honest ones need one.
 const DEEPEST: usize = 8;
@@ -105,6 +108,9 @@ impl Place {
 
 /// The calls among the objects from `start` on.
 fn find(opened: &Opened, start: usize) -> Vec<NodeId> {
+    if opened.graph.globals().all(|global| global != LOADER) {
+        return Vec::new();
+    }
     let all = opened.graph.objects().skip(start);
     all.filter(|object| argument(*object).is_some()).map(Object::id).collect()
 }
@@ -113,7 +119,7 @@ fn find(opened: &Opened, start: usize) -> Vec<NodeId> {
 fn argument(object: Object) -> Option<Object> {
     let recipe = object.as_recipe()?;
     let global = recipe.callable().as_global()?;
-    if !global.is("torch.storage", "_load_from_bytes") {
+    if global != LOADER {
         return None;
     }
     let [bytes] = recipe.args().as_tuple()?.array()?;

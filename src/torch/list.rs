@@ -1,5 +1,6 @@
 //! Every tensor of a checkpoint, by name.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
@@ -185,6 +186,18 @@ enum Component<'graph> {
     State,
 }
 
+impl Component<'_> {
+    /// Its part of a name, if it has one.
+    fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Key(key, place) => Some(module::key_name(*key, *place)),
+            Self::Index(index) => Some(index.to_string().into()),
+            Self::Name(name) => Some(name.as_str().into()),
+            Self::State => None,
+        }
+    }
+}
+
 /// A walk over paths: what is reached twice is listed twice, so it spends visits.
 struct Walk<'graph, 'run> {
     storages: &'run Storages,
@@ -249,22 +262,22 @@ impl<'graph> Walk<'graph, '_> {
 
     /// Components joined by dots.
     fn name(&mut self, path: PathId) -> Result<String, Error> {
-        let (mut components, mut next) = (Vec::new(), Some(path));
-        while let Some(path) = next.and_then(|path| self.paths.get(path)) {
-            match &path.component {
-                Component::Key(key, place) => components.push(module::key_name(*key, *place)),
-                Component::Index(index) => components.push(index.to_string().into()),
-                Component::Name(name) => components.push(name.as_str().into()),
-                Component::State => {}
-            }
+        let mut next = Some(path);
+        let mut components = std::iter::from_fn(|| {
+            let path = self.paths.get(next?)?;
             next = path.before;
-        }
-        self.budget.visits(components.len() as u64)?;
-        if let [only] = &mut components[..] {
-            return Ok(std::mem::take(only).into_owned());
-        }
-        components.reverse();
-        Ok(components.join("."))
+            Some(&path.component)
+        })
+        .filter_map(Component::text);
+        let Some(last) = components.next() else { return Ok(String::new()) };
+        let Some(before) = components.next() else {
+            self.budget.visits(1)?;
+            return Ok(last.into_owned());
+        };
+        let mut all: Vec<_> = [last, before].into_iter().chain(components).collect();
+        self.budget.visits(all.len() as u64)?;
+        all.reverse();
+        Ok(all.join("."))
     }
 
     /// Lists what `module.state_dict()` has, and with [`Scope::All`] what else it holds.

@@ -498,15 +498,17 @@ pub(crate) fn sizes(object: Object, from: Object) -> Result<Vec<u64>, Fault> {
         }
         _ => object,
     };
-    let (Value::Tuple(items) | Value::List(items)) = object.value() else {
-        return Err(Fault::NotA { wanted: "a tuple of sizes", found: object.kind() });
+    let items = match object.value() {
+        Value::Tuple(items) => items,
+        // Python would have used the list as it was then.
+        Value::List(_)
+            if object.changed().zip(from.offset()).is_some_and(|(changed, at)| changed > at) =>
+        {
+            return Err(Fault::ChangedLater);
+        }
+        Value::List(items) => items,
+        _ => return Err(Fault::NotA { wanted: "a tuple of sizes", found: object.kind() }),
     };
-    // Python would have used the list as it was then.
-    if let Some(changed) = object.changed()
-        && from.offset().is_some_and(|at| changed > at)
-    {
-        return Err(Fault::ChangedLater);
-    }
     let mut sizes = Vec::with_capacity(items.len());
     for item in items.iter() {
         sizes.push(unsigned(item)?);

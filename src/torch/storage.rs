@@ -330,7 +330,7 @@ impl<'graph> Claim<'graph> {
     /// Reads `("storage", class, key, location, numel[, view])`; none for other ids.
     fn of(id: Object<'graph>) -> Option<Result<Self, Fault>> {
         let items = id.as_tuple()?;
-        (items.get(0)?.as_str()? == "storage").then(|| {
+        items.get(0)?.is_text("storage").then(|| {
             // Legacy files say in a sixth item which storage this one is a part of.
             match (items.array::<5>(), items.array::<6>()) {
                 (Some(five), _) => Self::read(five),

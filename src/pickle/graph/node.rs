@@ -226,6 +226,15 @@ impl Packed {
         PARTS >> (self.head as u8 & 31) & 1 != 0
     }
 
+    /// Where its bytes are, if it is a text.
+    #[inline]
+    pub(crate) const fn text(self) -> Option<Span> {
+        match self.unpack() {
+            Node::Text(span) | Node::Str8(span) => Some(span),
+            _ => None,
+        }
+    }
+
     /// Where a dict keeps its items, if it is one.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of words")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Graph, Node, NodeId, Place};
+use super::{Graph, Node, NodeId, Packed, Place, Span};
 use crate::base::FileOffset;
 
 /// One object of a graph. Cheap to copy; compares by identity, as Python's `is`.
@@ -193,6 +193,15 @@ impl<'graph> Object<'graph> {
         }
     }
 
+    /// Whether it is this text.
+    #[must_use]
+    pub fn is_text(self, text: &str) -> bool {
+        let span = self.graph.node(self.id).and_then(Packed::text);
+        span.is_some_and(|span| {
+            span.len == text.len() as u64 && self.graph.bytes(span) == text.as_bytes()
+        })
+    }
+
     /// Whether it is `None`.
     #[must_use]
     pub fn is_none(self) -> bool {
@@ -296,9 +305,28 @@ impl fmt::Debug for Object<'_> {
 }
 
 impl Graph {
+    /// The globals that it names, in order; one that several operations spell comes as often.
+    ///
+    /// ```
+    /// use depickle::pickle::{Policy, run};
+    /// use depickle::{Budget, FileOffset};
+    ///
+    /// let stream = b"(cbuiltins\ndict\nX\x02\0\0\0okcbuiltins\nset\nt.";
+    /// let outcome = run(stream[..].into(), FileOffset(0), &Policy::inspect(), &mut Budget::default());
+    /// let named: Vec<_> = outcome.graph.globals().map(|global| global.to_string()).collect();
+    /// assert_eq!(named, ["builtins.dict", "builtins.set"]);
+    /// assert!(outcome.graph.root().unwrap().items().unwrap().get(1).unwrap().is_text("ok"));
+    /// ```
+    pub fn globals(&self) -> impl Iterator<Item = Global<'_>> {
+        self.globals.iter().map(|spelled| self.spelled(spelled))
+    }
+
+    fn spelled(&self, (module, name): &(Span, Span)) -> Global<'_> {
+        Global { module: self.bytes(*module), name: self.bytes(*name) }
+    }
+
     pub(crate) fn global(&self, index: u32) -> Option<Global<'_>> {
-        let &(module, name) = self.globals.get(index as usize)?;
-        Some(Global { module: self.bytes(module), name: self.bytes(name) })
+        self.globals.get(index as usize).map(|spelled| self.spelled(spelled))
     }
 }
 
@@ -436,20 +464,14 @@ impl<'graph> Dict<'graph> {
     /// All pairs, in order.
     #[must_use]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = (Object<'graph>, Object<'graph>)> {
-        self.ids.chunks_exact(2).filter_map(move |pair| match *pair {
-            [key, value] => Some((self.graph.object(key), self.graph.object(value))),
-            _ => None,
-        })
+        let (pairs, _) = self.ids.as_chunks::<2>();
+        pairs.iter().map(move |pair| pair.map(|id| self.graph.object(id)).into())
     }
 
     /// The value last set under the text `key`. Takes time in proportion to the dict.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Object<'graph>> {
-        let is_key = |object: Object| match object.value() {
-            Value::Text(text) => text.as_bytes() == key.as_bytes(),
-            _ => false,
-        };
-        self.iter().rev().find_map(|(k, value)| is_key(k).then_some(value))
+        self.iter().rev().find_map(|(k, value)| k.is_text(key).then_some(value))
     }
 }
 

@@ -48,11 +48,7 @@ impl Machine<'_> {
         }
         match self.build.graph().kind(list) {
             Some(Node::List(growing)) => self.build.extend(growing, items)?,
-            other => {
-                open_to_effects(other, "a list")?;
-                self.check_effect(list, EffectKind::Append, None)?;
-                self.build.effect(list, EffectKind::Append, items)?;
-            }
+            _ => self.record(list, EffectKind::Append, "a list", height)?,
         }
         self.stack.truncate(height);
         Ok(())
@@ -65,20 +61,10 @@ impl Machine<'_> {
             self.check_pairs(height)?;
             self.build.extend(growing, self.stack.get(height..).unwrap_or_default())?;
         } else if !self.above(height).is_empty() {
-            self.set_items_of_object(dict, height)?;
+            self.record(dict, EffectKind::SetItems, "a dict", height)?;
         }
         self.stack.truncate(height);
         Ok(())
-    }
-
-    #[inline(never)]
-    fn set_items_of_object(&mut self, object: NodeId, height: usize) -> Step {
-        open_to_effects(self.build.graph().kind(object), "a dict")?;
-        self.check_effect(object, EffectKind::SetItems, None)?;
-        // What it can hash is for its class to say.
-        self.check_even(height)?;
-        let items = self.stack.get(height..).unwrap_or_default();
-        Ok(self.build.effect(object, EffectKind::SetItems, items)?)
     }
 
     pub(super) fn add_items(&mut self) -> Step {
@@ -93,13 +79,28 @@ impl Machine<'_> {
                 self.check_members(height)?;
                 self.build.extend(growing, self.stack.get(height..).unwrap_or_default())?;
             }
-            other => {
-                open_to_effects(other, "a set")?;
-                self.check_effect(set, EffectKind::AddItems, None)?;
-                self.build.effect(set, EffectKind::AddItems, items)?;
-            }
+            _ => self.record(set, EffectKind::AddItems, "a set", height)?,
         }
         self.stack.truncate(height);
         Ok(())
+    }
+
+    /// Records what stands above `height` as put into what is no container of our own.
+    #[inline(never)]
+    fn record(
+        &mut self,
+        on: NodeId,
+        kind: EffectKind,
+        wanted: &'static str,
+        height: usize,
+    ) -> Step {
+        open_to_effects(self.build.graph().kind(on), wanted)?;
+        self.check_effect(on, kind, None)?;
+        if kind == EffectKind::SetItems {
+            // What it can hash is for its class to say.
+            self.check_even(height)?;
+        }
+        let items = self.stack.get(height..).unwrap_or_default();
+        Ok(self.build.effect(on, kind, items)?)
     }
 }

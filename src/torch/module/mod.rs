@@ -448,16 +448,12 @@ fn lookup<'graph>(mapping: Object<'graph>, key: &str) -> Option<Object<'graph>> 
     match mapping.value() {
         Value::Dict(dict) => dict.get(key),
         Value::Recipe(recipe) => {
-            let is_key = |object: Object| match object.value() {
-                Value::Text(text) => text.as_bytes() == key.as_bytes(),
-                _ => false,
-            };
-            let set = recipe.set_items().filter(|(name, _)| is_key(*name));
+            let set = recipe.set_items().filter(|(name, _)| name.is_text(key));
             set.last().map(|(_, value)| value).or_else(|| {
                 // Python 2 wrote `OrderedDict([[key, value], …])`.
                 let given = recipe.args().items()?.get(0)?.items()?;
                 let mut pairs = given.iter().filter_map(|pair| pair.items()?.array::<2>());
-                pairs.rfind(|[name, _]| is_key(*name)).map(|[_, value]| value)
+                pairs.rfind(|[name, _]| name.is_text(key)).map(|[_, value]| value)
             })
         }
         _ => None,

@@ -94,7 +94,7 @@ pub fn headline<'graph>(
 ) -> Result<String, Exceeded> {
     let class = module.class();
     let rule = rules::of(module, &class, tensors, budget)?;
-    let scope = Scope { module, name: class.name(), tensors, nested: 0 };
+    let scope = Scope::new(module, class.name(), tensors, 0);
     let text = own_text(rule, &scope, budget)?;
     match rule.body {
         Body::Whole(_) | Body::WholeBy(_) => Ok(text),
@@ -271,8 +271,7 @@ impl<'call, 'graph> Printer<'call, 'graph> {
         if self.open.contains(&module.id()) {
             return self.push(&[&*name, "(<cycle>)"].concat());
         }
-        let scope =
-            Scope { module, name: class.name(), tensors: self.tensors, nested: self.nested };
+        let scope = Scope::new(module, class.name(), self.tensors, self.nested);
         let text = own_text(rule, &scope, self.budget)?;
         if matches!(rule.body, Body::Whole(_) | Body::WholeBy(_)) {
             self.lines(&text)?;

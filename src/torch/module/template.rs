@@ -14,6 +14,7 @@
 //! - `{class}` is the name of the module's class. `\` takes the next character as it is.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::tensor_text::{Values, meta_repr, tensor_format, tensor_repr};
 use super::{Class, Module, TensorSummary, Tensors, print};
@@ -27,7 +28,9 @@ pub(super) struct Scope<'call, 'graph> {
     pub(super) name: &'call str,
     pub(super) tensors: &'call dyn Tensors<'graph>,
     /// How many modules this one is an attribute of an attribute of.
-    pub(super) nested: u8,
+    nested: u8,
+    /// Steps that finding an attribute costs, once one was looked for.
+    cost: OnceCell<u64>,
 }
 
 /// What a path leads to.
@@ -48,7 +51,16 @@ impl Found<'_> {
     }
 }
 
-impl<'graph> Scope<'_, 'graph> {
+impl<'call, 'graph> Scope<'call, 'graph> {
+    pub(super) const fn new(
+        module: Module<'graph>,
+        name: &'call str,
+        tensors: &'call dyn Tensors<'graph>,
+        nested: u8,
+    ) -> Self {
+        Self { module, name, tensors, nested, cost: OnceCell::new() }
+    }
+
     /// Appends what `template` says of the module.
     pub(super) fn expand(
         &self,
@@ -155,7 +167,7 @@ impl<'graph> Scope<'_, 'graph> {
     }
 
     fn find(&self, path: &str, budget: &mut Budget) -> Result<Found<'graph>, Exceeded> {
-        budget.visits(self.module.getattr_cost())?;
+        budget.visits(*self.cost.get_or_init(|| self.module.getattr_cost()))?;
         let mut parts = path.split('.');
         let first = parts.next().unwrap_or_default();
         let Some(mut object) = self.module.getattr(first) else { return Ok(Found::Missing) };

@@ -1,16 +1,28 @@
 //! A command, timed from outside: wall time with the process's start, and its peak memory.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::milliseconds;
 
-/// Runs it once, its output thrown away, and prints what it took.
+/// Runs it once, its output thrown away, and prints what it took. `--to FILE` before it names a file
+/// that it makes: what an earlier round left there is removed before the clock starts.
 ///
 /// The system counts into a child's peak the memory of the process that started it, so this small
 /// program starts it, and not a Python script.
 pub(crate) fn measure(command: &[String]) -> Result<(), Box<dyn Error>> {
+    let command = match command {
+        [first, made, command @ ..] if first == "--to" => {
+            std::fs::remove_file(made).or_else(|why| match why.kind() {
+                ErrorKind::NotFound => Ok(()),
+                _ => Err(why),
+            })?;
+            command
+        }
+        _ => command,
+    };
     let (program, arguments) = command.split_first().ok_or("a command")?;
     let mut child = Command::new(program);
     child.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());

@@ -114,6 +114,13 @@ impl<'graph> Keys<'graph> {
         // Places in `out`, by its keys: what these are is cheaper to ask again than to hold twice.
         let mut places: HashTable<usize> = HashTable::new();
         let state = DefaultHashBuilder::default();
+        let pairs = pairs.into_iter();
+        let (least, _) = pairs.size_hint();
+        // Growing would ask for every key again. What does not fit is for the loop to say.
+        let bytes = Self::ENTRY.saturating_mul(least as u64);
+        if budget.clone().memory(bytes).is_ok() {
+            places.try_reserve(least, |_| 0).map_err(|_| Exceeded::refused(bytes))?;
+        }
         for (key, value) in pairs {
             budget.visits(1)?;
             let new = out.len();

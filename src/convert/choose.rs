@@ -111,7 +111,7 @@ fn sort(checkpoint: &Checkpoint, value: Object, budget: &mut Budget) -> Result<S
         return Ok(Sort::Named);
     }
     let Some(pairs) = mapping::pairs(value, budget)? else { return Ok(Sort::Other) };
-    let named = |key: &str| pairs.iter().any(|(found, _)| found.as_str() == Some(key));
+    let named = |key: &str| pairs.iter().any(|(found, _)| found.is_text(key));
     // Optimizers number their tensors.
     if named("param_groups") {
         return Ok(Sort::Other);

@@ -665,8 +665,5 @@ impl Policy {
 /// `("module", class, file, source)`.
 pub(crate) fn module_class(id: Object<'_>) -> Option<Object<'_>> {
     let parts = id.as_tuple()?;
-    match parts.get(0)?.value() {
-        Value::Text(text) if text.as_bytes() == b"module" => parts.get(1),
-        _ => None,
-    }
+    if parts.get(0)?.is_text("module") { parts.get(1) } else { None }
 }

@@ -171,7 +171,7 @@ fn spell(
 /// A dict, or the one object that a file without names holds.
 fn whole(pairs: &[(NodeId, NodeId)], build: &mut GraphBuilder) -> Result<NodeId, Error> {
     match pairs {
-        [(key, value)] if build.object(*key).as_str() == Some("") => Ok(*value),
+        [(key, value)] if build.object(*key).is_text("") => Ok(*value),
         _ => Ok(build.dict(pairs)?),
     }
 }

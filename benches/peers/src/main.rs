@@ -5,9 +5,9 @@
 //! prints `{"ms":…,"cpu_ms":…,"peak_kib":…,"answer":"…"}`, or says on standard error why it cannot. Each
 //! measurement is a process of its own, so that its peak memory is its own. `compare.py` runs these
 //! in turn with the Python readers, and makes the tables. `depickle-peers --versions` names the
-//! peers with their versions, and `depickle-peers --run [--to FILE] COMMAND…` measures a command in the same way:
-//! `{"ms":…,"cpu_ms":…,"peak_kib":…,"code":…}`. Processor time is there for machines that do other things
-//! beside, where time on the clock says nothing.
+//! peers with their versions, and `depickle-peers --run [--to FILE] COMMAND…` measures a command in the
+//! same way: `{"ms":…,"cpu_ms":…,"peak_kib":…,"code":…}`. Processor time is there for machines that do
+//! other things beside, where time on the clock says nothing.
 //!
 //! The work is done once to warm up, and then again until [`ENOUGH`] has passed; the median counts.
 //! The first time, what was read is checked: `answer` is the same for all who saw the same names,

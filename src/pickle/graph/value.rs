@@ -193,7 +193,7 @@ impl<'graph> Object<'graph> {
         }
     }
 
-    /// Whether it is this text.
+    /// Whether it is this text, as a `str` or as a Python 2 `str` of the same bytes.
     #[must_use]
     pub fn is_text(self, text: &str) -> bool {
         let span = self.graph.node(self.id).and_then(Packed::text);

@@ -199,11 +199,11 @@ fn versions(object: Object, budget: &mut Budget) -> Result<HashMap<String, i64>,
     let state = object.as_recipe().and_then(Recipe::state);
     let Some(state) = state else { return Ok(found) };
     let pairs = mapping::pairs(state, budget)?.unwrap_or_default();
-    let metadata = pairs.into_iter().find(|(key, _)| key.as_str() == Some("_metadata"));
+    let metadata = pairs.into_iter().find(|(key, _)| key.is_text("_metadata"));
     let Some((_, metadata)) = metadata else { return Ok(found) };
     for (path, facts) in mapping::pairs(metadata, budget)?.unwrap_or_default() {
         let facts = mapping::pairs(facts, budget)?.unwrap_or_default();
-        let version = facts.into_iter().find(|(key, _)| key.as_str() == Some("version"));
+        let version = facts.into_iter().find(|(key, _)| key.is_text("version"));
         if let (Some(path), Some(version)) = (path.as_str(), version.and_then(|it| it.1.as_int())) {
             budget.memory(path.len() as u64)?;
             found.insert(path.to_owned(), version);

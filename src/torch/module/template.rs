@@ -306,7 +306,7 @@ fn equals(object: Object, value: &str) -> bool {
         Value::Bool(is) => number == Some(f64::from(u8::from(is))),
         Value::Int(is) => number == Some(is as f64),
         Value::Float(is) => number == Some(is),
-        Value::Text(text) => text.as_bytes() == value.as_bytes(),
+        Value::Text(_) => object.is_text(value),
         Value::Tuple(_) | Value::List(_) => shown(object) == value,
         Value::Global(global) => global.to_string() == value,
         _ => false,

@@ -269,7 +269,7 @@ const UNTYPED: &str = "PyTorch writes storages without a type (those of float8, 
 fn class_of_module(object: Object<'_>) -> Option<Object<'_>> {
     let Value::Persistent(id) = object.value() else { return None };
     let [head, class, _, _] = id.as_tuple().and_then(Items::array)?;
-    (head.as_str()? == "module").then_some(class)
+    head.is_text("module").then_some(class)
 }
 
 /// The class that a persistent id of the layout before 0.1.10 stands for: `(class, …)`.
